@@ -1,0 +1,264 @@
+"""What the losses over ids have in common."""
+
+import sys
+from dataclasses import replace
+
+import keras
+import numpy as np
+from keras import ops
+
+from contrast import backend
+from contrast.ops import (
+    TILE_SIZE,
+    count_positives,
+    l2_normalize,
+    positive_competition,
+    row_statistics,
+)
+
+REDUCTIONS = ("mean", "mean_with_sample_weight", "sum_over_batch_size", "sum", "none", None)
+SAME_ID = ("positive", "ignore", "shared")
+NO_POSITIVE = ("skip", "zero", "drop")
+
+
+class ContrastiveLoss(keras.losses.Loss):
+    """Base of the losses that tell positives from negatives by integer ids.
+
+    A subclass implements `call(ids, y_pred, negatives, candidate_mask)`, which returns the loss of each anchor
+    and whether the anchor has a positive, both `(batch, anchors)`.
+
+    Args:
+        temperature: positive float that divides the similarities, or a `contrast.layers.Temperature` that the
+            model owns (only for a loss that the model's `compute_loss` builds, never in `compile`).
+        normalize: scale embeddings to unit length, so that similarities are cosines.
+        no_positive: what becomes of an anchor without a positive: `"skip"`, it leaves the mean; `"zero"`, it
+            counts as zero; `"drop"`, it leaves the candidates of the other anchors too.
+        tile_size: rows of the similarity matrix held at once; `None` holds all.
+        reduction: `"mean"`: over the anchors that count, weighted by `sample_weight`;
+            `"sum_over_batch_size"`: the weighted sum over their number; `"sum"`; or `"none"`: the weighted loss
+            of each anchor, `(batch,)` where a sample has one anchor, else `(batch, anchors)`.
+        name: name of the loss.
+
+    Raises:
+        ValueError: if an argument is outside what is listed here.
+    """
+
+    def __init__(
+        self,
+        temperature=0.1,
+        normalize=True,
+        no_positive="skip",
+        tile_size=TILE_SIZE,
+        reduction="mean",
+        name=None,
+    ):
+        super().__init__(name=name, reduction="none")
+        self._dtype = "float32"
+        if isinstance(temperature, int | float) and not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature}.")
+        if tile_size is not None and (not isinstance(tile_size, int) or tile_size < 1):
+            raise ValueError(f"tile_size must be a positive int or None, got {tile_size!r}.")
+        check_choice("reduction", reduction, REDUCTIONS)
+        check_choice("no_positive", no_positive, NO_POSITIVE)
+        self.temperature = temperature
+        self.normalize = normalize
+        self.no_positive = no_positive
+        self.tile_size = tile_size
+        self.reduction = reduction
+
+    def __call__(self, y_true, y_pred, sample_weight=None, *, negatives=None, candidate_mask=None, **masks):
+        """Computes the loss.
+
+        Args:
+            y_true: int tensor `(batch,)` of ids, or `None`: every sample is its own id.
+            y_pred: float tensor `(batch, views, dim)`, or a pair of tensors `(batch, dim)`.
+            sample_weight: float tensor `(batch,)`, or `None`.
+            negatives: further candidates without an id: `(n, dim)` for all anchors, as from a queue, or
+                `(batch, n, dim)` for each sample's own.
+            candidate_mask: bool tensor `(batch, batch)`, or `(batch, batch + n)` with `n` shared negatives:
+                `False` at row i, column j leaves sample j out of what sample i's anchors see.
+            **masks: what the subclass's `call` knows beside these.
+
+        Returns:
+            A float32 scalar, or the losses themselves with `reduction="none"`.
+
+        Raises:
+            ValueError: if shapes do not fit together or the batch is empty.
+            TypeError: if ids are no integers, or `compile` was given a loss that holds a layer.
+        """
+        if isinstance(self.temperature, keras.Layer) and _called_from_compile():
+            raise TypeError(
+                f"{self.name} holds the layer {self.temperature.name!r}, and a layer inside "
+                "compile(loss=...) is never trained. Keep the layer as an attribute of the model, and build the "
+                "loss from it in the model's compute_loss."
+            )
+        with keras.name_scope(self.name):
+            y_pred = _embeddings(y_pred)
+            y_true = self.check_targets(y_true, y_pred)
+            if negatives is not None:
+                negatives = self._negatives(negatives, y_pred)
+            if candidate_mask is not None:
+                candidate_mask = ops.cast(candidate_mask, "bool")
+            losses, counts = self.call(y_true, y_pred, negatives, candidate_mask, **masks)
+            return self._reduce(losses, counts, sample_weight)
+
+    def check_targets(self, y_true, y_pred):
+        """Returns `y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
+        return integer_ids(y_true, y_pred.shape[0])
+
+    def anchor_losses(self, rows, columns, pairs, row_negatives=None, *, form="out", separate=False):
+        """The loss of each row of logits.
+
+        Args:
+            rows: float32 tensor `(rows, dim)`, temperature included.
+            columns: float32 tensor `(columns, dim)`, or `None` for the rows themselves.
+            pairs: a `contrast.ops.Pairs`.
+            row_negatives: float32 tensor `(rows, n)`: logits of further candidates of each row, or `None`.
+            form: `"out"`: mean over positives of the log; `"in"`: log of the mean over positives.
+            separate: each positive competes with the negatives alone, not with the other positives.
+
+        Returns:
+            Losses `(rows,)`, 0 for rows without a positive, and bool `(rows,)`, which rows have one.
+        """
+        options = {"tile_size": self.tile_size}
+        if self.no_positive == "drop":
+            pairs = self._without_lonely_columns(pairs, rows, rows if columns is None else columns)
+        statistics = row_statistics(
+            rows,
+            columns,
+            replace(pairs, negatives_only=separate),
+            log_positives=form == "in" and not separate,
+            **options,
+        )
+        log_candidates, positives, weight = statistics
+        if row_negatives is not None:
+            log_candidates = ops.logaddexp(log_candidates, ops.logsumexp(row_negatives, axis=1))
+        counts = ops.greater(weight, 0)
+        weight = ops.where(counts, weight, ops.ones_like(weight))
+        if separate:
+            losses = positive_competition(rows, columns, log_candidates, pairs, **options) / weight
+        elif form == "in":
+            losses = log_candidates - positives + ops.log(weight)
+        else:
+            losses = log_candidates - positives / weight
+        return ops.where(counts, losses, ops.zeros_like(losses)), counts
+
+    def scale(self, embeddings, power=1.0):
+        """Multiplies embeddings by (1 / temperature) ** power."""
+        temperature = self.temperature
+        if isinstance(temperature, keras.Layer):
+            temperature = temperature.value
+        return embeddings * ops.power(1.0 / ops.cast(temperature, "float32"), power)
+
+    def prepare(self, embeddings):
+        """Embeddings as they enter the dot product, temperature not included."""
+        return l2_normalize(embeddings) if self.normalize else embeddings
+
+    def get_config(self):
+        if isinstance(self.temperature, keras.Layer):
+            raise TypeError(
+                f"{self.name} is built around the layer {self.temperature.name!r}, which the model owns and saves: "
+                "it has no config of its own."
+            )
+        return {
+            "temperature": float(self.temperature),
+            "normalize": self.normalize,
+            "no_positive": self.no_positive,
+            "tile_size": self.tile_size,
+            "reduction": self.reduction,
+            "name": self.name,
+        }
+
+    def _negatives(self, negatives, y_pred):
+        negatives = ops.cast(ops.convert_to_tensor(negatives), "float32")
+        batch, dim = y_pred.shape[0], y_pred.shape[-1]
+        fits = negatives.shape[-1] == dim and (
+            len(negatives.shape) == 2
+            or (len(negatives.shape) == 3 and negatives.shape[0] in (batch, None))
+            or batch is None
+        )
+        if not fits:
+            raise ValueError(
+                f"negatives must be (n, {dim}) or ({batch}, n, {dim}), got shape {tuple(negatives.shape)}."
+            )
+        return self.prepare(negatives)
+
+    def _without_lonely_columns(self, pairs, rows, columns):
+        count, total = ops.shape(rows)[0], ops.shape(columns)[0]
+        keep = ops.greater(count_positives(pairs, count, total, tile_size=self.tile_size), 0)
+        keep = ops.concatenate([keep, ops.ones((total - count,), "bool")])
+        if pairs.candidate_mask is not None:
+            keep = ops.logical_and(pairs.candidate_mask, keep[None, :])
+        return replace(pairs, candidate_mask=keep)
+
+    def _reduce(self, losses, counts, sample_weight):
+        counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
+        weights = counts
+        if sample_weight is not None:
+            weights = counts * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
+        losses = losses * weights
+        if self.reduction in ("none", None):
+            return losses[:, 0] if losses.shape[1] == 1 else losses
+        total = ops.sum(losses)
+        if self.reduction == "sum":
+            return total
+        norm = ops.sum(counts if self.reduction == "sum_over_batch_size" else weights)
+        return ops.divide_no_nan(total, norm) / backend.replica_count()
+
+
+def check_choice(name, value, choices):
+    """Raises ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+def integer_ids(ids, batch):
+    """Ids as int tensor `(batch,)`, or `None`; errors that say what is wrong otherwise."""
+    if ids is None:
+        return None
+    kind = np.asarray(ids).dtype.kind if isinstance(ids, list | tuple | np.ndarray) else None
+    dtype = None if kind in ("U", "S", "O") else keras.backend.standardize_dtype(_tensor(ids).dtype)
+    if dtype is None or "int" not in dtype:
+        raise TypeError(
+            f"y_true must hold integer ids, got {'strings or objects' if dtype is None else dtype}. Number the "
+            "labels first, for example with np.unique(labels, return_inverse=True)[1]."
+        )
+    ids = _tensor(ids)
+    if len(ids.shape) == 2 and ids.shape[1] == 1:
+        ids = ops.squeeze(ids, 1)
+    if len(ids.shape) != 1 or (None not in (batch, ids.shape[0]) and ids.shape[0] != batch):
+        raise ValueError(f"y_true must have shape ({batch},), one id a sample, got {tuple(ids.shape)}.")
+    return ids
+
+
+def _tensor(x):
+    return x if hasattr(x, "dtype") and not isinstance(x, np.ndarray) else ops.convert_to_tensor(x)
+
+
+def _embeddings(y_pred):
+    if isinstance(y_pred, list | tuple):
+        pair = [ops.cast(ops.convert_to_tensor(x), "float32") for x in y_pred]
+        shapes = [tuple(x.shape) for x in pair]
+        if len(pair) != 2 or len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
+            raise ValueError(f"y_pred as a pair must be two tensors (batch, dim), got shapes {shapes}.")
+        if None not in (shapes[0][0], shapes[1][0]) and shapes[0][0] != shapes[1][0]:
+            raise ValueError(
+                f"queries and keys must have the same batch, got shapes {shapes}; give keys without a query as "
+                "negatives."
+            )
+        y_pred = ops.stack(pair, axis=1)
+    y_pred = ops.cast(_tensor(y_pred), "float32")
+    if len(y_pred.shape) != 3:
+        raise ValueError(
+            f"y_pred must be (batch, views, dim), got shape {tuple(y_pred.shape)}; a single view is "
+            "(batch, 1, dim)."
+        )
+    if y_pred.shape[0] == 0:
+        raise ValueError("y_pred holds an empty batch.")
+    return y_pred
+
+
+def _called_from_compile():
+    """Whether the loss is being called by what `compile(loss=...)` made of it."""
+    caller = sys._getframe(2)
+    return caller.f_globals.get("__name__", "").endswith("trainers.compile_utils")

@@ -1,0 +1,66 @@
+"""Losses whose anchors and candidates are the same embeddings."""
+
+from keras import ops
+
+from contrast.losses.base import ContrastiveLoss
+from contrast.losses.negatives import with_negatives
+from contrast.ops import Pairs
+
+
+class OneSided(ContrastiveLoss):
+    """All views of all samples on one side: every view is an anchor, all others are its candidates."""
+
+    def view_losses(
+        self,
+        ids,
+        y_pred,
+        negatives,
+        candidate_mask,
+        *,
+        ignore_same_id=False,
+        positive_mask=None,
+        positive_weights=None,
+        **options,
+    ):
+        batch, views, dim = ops.shape(y_pred)[0], y_pred.shape[1], y_pred.shape[2]
+        rows = self.scale(self.prepare(ops.reshape(y_pred, (-1, dim))), 0.5)
+        own_negatives = negatives is not None and len(negatives.shape) == 3
+        if negatives is not None:
+            negatives = self.scale(negatives, 0.5)
+        if own_negatives:
+            negatives = ops.repeat(negatives, views, axis=0)
+        if ids is not None:
+            ids = ops.repeat(ids, views)
+        columns, numbers, column_ids, row_negatives = with_negatives(rows, rows, ids, negatives)
+        is_sample = ops.greater_equal(numbers, 0)
+        instances = ops.where(is_sample, numbers // views, numbers)
+        pairs = Pairs(
+            instances[: ops.shape(rows)[0]],
+            instances,
+            ids,
+            column_ids,
+            one_sided=True,
+            ignore_same_id=ignore_same_id,
+            positive_mask=_over_views(positive_mask, batch, views, columns, "bool"),
+            positive_weights=_over_views(positive_weights, batch, views, columns, "float32"),
+            candidate_mask=_over_views(candidate_mask, batch, views, columns, "bool"),
+        )
+        if negatives is None or own_negatives:
+            columns = None
+        losses, counts = self.anchor_losses(rows, columns, pairs, row_negatives, **options)
+        return ops.reshape(losses, (-1, views)), ops.reshape(counts, (-1, views))
+
+
+def _over_views(values, batch, views, columns, dtype):
+    """Values `(batch, batch)`, `(batch, batch + n)` or `(batch,)` by sample, as values by view."""
+    if values is None:
+        return None
+    values = ops.cast(ops.convert_to_tensor(values), dtype)
+    extra = ops.shape(columns)[0] - batch * views
+    if len(values.shape) == 1:
+        return ops.pad(ops.repeat(values, views), [[0, extra]])
+    samples = ops.repeat(values[:, :batch], views, axis=1)
+    rest = values[:, batch:]
+    if rest.shape[1] == 0:
+        rest = ops.ones((batch, extra), dtype) if dtype == "bool" else ops.zeros((batch, extra), dtype)
+    return ops.repeat(ops.concatenate([samples, rest], axis=1), views, axis=0)

@@ -1,0 +1,70 @@
+import keras
+
+from contrast.losses.base import check_choice
+from contrast.losses.one_sided import OneSided
+from contrast.ops import TILE_SIZE
+
+
+@keras.saving.register_keras_serializable(package="contrast")
+class SupervisedContrastive(OneSided):
+    r"""All samples with the anchor's id are its positives.
+
+    With $P_i$ the positives of anchor i, $A_i$ all candidates but i itself, weights $w$ (1 unless given) and
+    logits $s_{ij} = z_i \cdot z_j / \tau$,
+    $$\ell^{out}_i = -\frac{1}{\sum_{p \in P_i} w_{ip}} \sum_{p \in P_i} w_{ip} \log
+    \frac{e^{s_{ip}}}{\sum_{a \in A_i} e^{s_{ia}}}, \qquad
+    \ell^{in}_i = -\log \frac{\sum_{p \in P_i} w_{ip} e^{s_{ip}}}{\sum_{p \in P_i} w_{ip}
+    \sum_{a \in A_i} e^{s_{ia}}}.$$
+
+    Use it when ids are classes or groups. Where each sample is its own class, two views make it `NTXent`. With
+    `no_positive="drop"` samples alone in their group are not even negatives of others.
+
+    Args:
+        temperature: positive float, or a `contrast.layers.Temperature` that the model owns.
+        form: `"out"`, the mean over positives of the log (the better one in the paper), or `"in"`.
+        normalize, no_positive, tile_size, reduction, name: see `ContrastiveLoss`.
+
+    Inputs: `y_pred` is `(batch, views, dim)`, one view or more; `y_true` is `(batch,)` integer ids or `None`.
+    Further call arguments: `positive_mask`, bool `(batch, batch)`, which says in place of the ids whose views
+    are positives of whose; `pair_weights`, float `(batch, batch)` or `(batch,)`, at least 0, constants to the
+    gradient.
+
+    Example:
+
+    >>> loss = contrast.losses.SupervisedContrastive()
+    >>> labels, embeddings = np.array([0, 0, 1, 1]), np.repeat(np.eye(2), 2, axis=0)[:, None]
+    >>> float(loss(labels, embeddings)) < 0.01
+    True
+
+    Reference: [Khosla et al., 2020](https://arxiv.org/abs/2004.11362), equations 2 and 3.
+    """
+
+    def __init__(
+        self,
+        temperature=0.1,
+        form="out",
+        normalize=True,
+        no_positive="skip",
+        tile_size=TILE_SIZE,
+        reduction="mean",
+        name="supervised_contrastive",
+    ):
+        super().__init__(temperature, normalize, no_positive, tile_size, reduction, name)
+        check_choice("form", form, ("out", "in"))
+        self.form = form
+
+    def call(
+        self, ids, y_pred, negatives=None, candidate_mask=None, positive_mask=None, pair_weights=None
+    ):
+        return self.view_losses(
+            ids,
+            y_pred,
+            negatives,
+            candidate_mask,
+            positive_mask=positive_mask,
+            positive_weights=pair_weights,
+            form=self.form,
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "form": self.form}

@@ -1,0 +1,41 @@
+"""What a model's `compute_loss` returns."""
+
+from keras import ops
+
+from contrast import backend
+
+
+def total_loss(model, mean=None, loss=None):
+    """Adds up what a model trains on: the one way out of a `compute_loss` of your own.
+
+    Under `tf.distribute` gradients are summed over the replicas, so each replica's mean must be divided by their
+    number. A `keras.losses.Loss`, those of this library included, has done so when it returns; a mean that
+    you wrote with operations has not.
+
+    Args:
+        model: the model, whose `losses` (regularisers, `add_loss`) are added.
+        mean: scalar tensor: what you computed as a mean over this replica's batch; divided here. Or `None`.
+        loss: scalar tensor: what one or several `Loss` objects returned, summed; left as it is. Or `None`.
+
+    Returns:
+        A scalar tensor.
+
+    Raises:
+        ValueError: if both `mean` and `loss` are `None`.
+
+    Example:
+
+    ```python
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        contrast_loss = contrast.losses.InfoNCE(self.temperature)(y, y_pred)
+        return contrast.losses.total_loss(self, mean=ops.mean(ops.square(y_pred)), loss=contrast_loss)
+    ```
+    """
+    if mean is None and loss is None:
+        raise ValueError("total_loss needs mean or loss, got None for both.")
+    replicas = backend.replica_count()
+    terms = [loss] if loss is not None else []
+    if mean is not None:
+        terms.append(mean / replicas)
+    terms += [ops.sum(extra) / replicas for extra in model.losses]
+    return sum(terms[1:], terms[0])

@@ -1,0 +1,48 @@
+"""Losses whose anchors are queries and whose candidates are keys."""
+
+from keras import ops
+
+from contrast.losses.base import ContrastiveLoss
+from contrast.ops import TILE_SIZE
+
+
+class TwoSided(ContrastiveLoss):
+    """Queries choose among keys and, if `symmetric`, keys among queries.
+
+    A subclass implements `direction(rows, columns, targets, negatives, candidate_mask)`, the losses of all rows
+    against all columns, and `mirrored(targets)` where the targets of the other direction differ.
+    """
+
+    def __init__(
+        self,
+        temperature=0.07,
+        symmetric=False,
+        normalize=True,
+        no_positive="skip",
+        tile_size=TILE_SIZE,
+        reduction="mean",
+        name=None,
+    ):
+        super().__init__(temperature, normalize, no_positive, tile_size, reduction, name)
+        self.symmetric = symmetric
+
+    def call(self, targets, y_pred, negatives=None, candidate_mask=None):
+        if y_pred.shape[1] != 2:
+            raise ValueError(
+                f"{self.name} needs two views, queries and keys, got y_pred of shape {tuple(y_pred.shape)}."
+            )
+        queries, keys = self.scale(self.prepare(y_pred[:, 0])), self.prepare(y_pred[:, 1])
+        losses, counts = self.direction(queries, keys, targets, negatives, candidate_mask)
+        if not self.symmetric:
+            return losses[:, None], counts[:, None]
+        if candidate_mask is not None:
+            candidate_mask = ops.transpose(candidate_mask[:, : ops.shape(candidate_mask)[0]])
+        key_losses, key_counts = self.direction(keys, queries, self.mirrored(targets), None, candidate_mask)
+        return ops.stack([losses, key_losses], axis=1), ops.stack([counts, key_counts], axis=1)
+
+    def mirrored(self, targets):
+        """What the targets of the queries are to the keys."""
+        return targets
+
+    def get_config(self):
+        return {**super().get_config(), "symmetric": self.symmetric}

@@ -1,0 +1,16 @@
+"""Pure functions of tensors."""
+
+from contrast.ops.pairs import Pairs
+from contrast.ops.similarity import l2_normalize, max_mean_similarity
+from contrast.ops.tiled import TILE_SIZE, RowStatistics, count_positives, positive_competition, row_statistics
+
+__all__ = [
+    "TILE_SIZE",
+    "Pairs",
+    "RowStatistics",
+    "count_positives",
+    "l2_normalize",
+    "max_mean_similarity",
+    "positive_competition",
+    "row_statistics",
+]
