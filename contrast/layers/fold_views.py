@@ -30,9 +30,10 @@ class FoldViews(keras.Layer):
             self.layer.build((None, *input_shape[2:]))
 
     def call(self, inputs, training=None):
+        batch, views = ops.shape(inputs)[:2]
         folded = ops.reshape(inputs, (-1, *inputs.shape[2:]))
         outputs = self.layer(folded, training=training)
-        return ops.reshape(outputs, (-1, inputs.shape[1], *outputs.shape[1:]))
+        return ops.reshape(outputs, (batch, views, *outputs.shape[1:]))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:2], *self.layer.compute_output_shape((None, *input_shape[2:]))[1:])
