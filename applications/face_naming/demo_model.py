@@ -34,7 +34,7 @@ class DemoModel:
     Args:
         model: trained on the photos of the "train" split of the digit world.
         held_out: photos of the "test" split, with truth.
-        history: per epoch `loss`, `face_accuracy` on the fitted photos and `val_face_accuracy` on `held_out`.
+        history: per epoch `loss`, `val_face_accuracy` on `held_out`, `face_accuracy` on as many fitted ones.
     """
 
     model: SECLA
@@ -53,8 +53,8 @@ def load_or_train(
 ) -> DemoModel:
     """The model of the demo, from the cache if it was trained before, on whichever backend.
 
-    A file of the cache that is missing, cut off or damaged means training again; a cache that cannot be written
-    costs a warning.
+    A file of the cache that is missing, cut off or damaged means training again; a cache that cannot be
+    written costs a warning.
 
     Args:
         photos: number of photos to train on.
@@ -81,7 +81,7 @@ def load_or_train(
     model = SECLA.small(batches)
     model.compile(recipe.optimizer(photos))
     logger.info("Training on %d captioned photos for %d epochs; nobody says who is who.", photos, epochs)
-    callbacks = [FaceAccuracy(fitted, kept_back), _Bar()]
+    callbacks = [FaceAccuracy(fitted[:held_out], kept_back), _Bar()]
     run = model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
     history = {curve: [float(value) for value in run.history[curve]] for curve in CURVES}
     _write(folder, name, model, history)
@@ -91,8 +91,8 @@ def load_or_train(
 class FaceAccuracy(keras.callbacks.Callback):
     """Adds `face_accuracy` on the fitted and `val_face_accuracy` on held-out photos to each epoch's logs.
 
-    The truth is read for these figures alone; the first one is transductive, it is about photos whose captions
-    the model has learned from.
+    The truth is read for these figures alone. The first one is transductive: the model has learned from the
+    captions of these photos.
 
     Args:
         fitted: photos with truth that the model is trained on.
@@ -158,7 +158,7 @@ def _read(folder: Path, name: str, model: SECLA) -> dict[str, list[float]] | Non
 
 
 def _write(folder: Path, name: str, model: SECLA, history: dict[str, list[float]]) -> None:
-    """The record comes last and holds the digest of the weights: half a cache is never taken for a whole one."""
+    """The record comes last, with the digest of the weights: half a cache is never taken for a whole one."""
     weights, record_path = _paths(folder, name)
     try:
         folder.mkdir(parents=True, exist_ok=True)

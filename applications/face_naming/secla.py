@@ -16,6 +16,8 @@ from applications.face_naming.names import NameEncoder
 from contrast.encoders import ConvNet
 from contrast.layers import FoldViews, ProjectionHead, Temperature
 from contrast.losses import set_contrastive_loss, total_loss
+from contrast.losses.base import check_choice
+from contrast.losses.sets import AGREEMENTS
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ class SECLA(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if direction not in _DIRECTIONS:
-            raise ValueError(f"direction must be one of {', '.join(_DIRECTIONS)}, got {direction!r}.")
+        check_choice("direction", direction, _DIRECTIONS)
+        check_choice("agreement", agreement, AGREEMENTS)
         if temperature != "learned" and not (isinstance(temperature, int | float) and temperature > 0):
             raise ValueError(f"temperature must be a positive number or 'learned', got {temperature!r}.")
         self.face_encoder, self.name_encoder = face_encoder, name_encoder
