@@ -60,7 +60,7 @@ def load_or_train(
         photos: number of photos to train on.
         held_out: number of photos to evaluate on.
         epochs: passes over the photos.
-        seed: fixes the photos and their order.
+        seed: fixes the photos, their order and the first weights; sets all global generators.
         folder: of the cache; `cache_folder()` if not given.
 
     Raises:
@@ -76,6 +76,7 @@ def load_or_train(
     if history is not None:
         logger.info("The trained model comes from %s; delete that folder to train again.", folder)
         return DemoModel(model, kept_back, history)
+    keras.utils.set_random_seed(seed)
     fitted = world.photos(photos)
     batches = PhotoBatches(fitted, batch_size=recipe.batch_size, seed=seed)
     model = SECLA.small(batches)

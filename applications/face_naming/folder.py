@@ -1,8 +1,8 @@
 """Captioned photos as a folder of plain files, for faces and names that were encoded elsewhere.
 
-    photos.json         a list of {"key", "caption", "names", "faces", "truth"}; "faces" are row numbers of faces.npy
-    faces.npy           (faces, width) vectors or (faces, height, width, channels) crops, float
-    name_features.npz   a vector for each name and for NONAME; absent where names are to be read as text
+photos.json         a list of {"key", "caption", "names", "faces", "truth"}; "faces" are row numbers of faces.npy
+faces.npy           (faces, width) vectors or (faces, height, width, channels) crops, float
+name_features.npz   a vector for each name and for NONAME; absent where names are to be read as text
 """
 
 import json
@@ -37,7 +37,9 @@ def load_folder(path: str | Path) -> tuple[list[CaptionedPhoto], dict[str, np.nd
             with np.load(path / NAME_FEATURES, allow_pickle=False) as arrays:
                 features = dict(arrays)
     except FileNotFoundError as error:
-        raise ValueError(f"{path} must hold {PHOTOS} and {FACES}; {Path(error.filename).name} is missing.") from error
+        raise ValueError(
+            f"{path} must hold {PHOTOS} and {FACES}; {Path(error.filename).name} is missing."
+        ) from error
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"A file in {path} cannot be read: {error}") from error
     if not isinstance(entries, list) or not entries:
@@ -79,7 +81,9 @@ def _photo(entry, number, faces):
         raise ValueError(f'{place} must be an object with "names" and "faces".')
     rows = entry["faces"]
     if not all(isinstance(row, int) and 0 <= row < len(faces) for row in rows):
-        raise ValueError(f'{place}: "faces" must be row numbers of {FACES}, 0 to {len(faces) - 1}, got {rows}.')
+        raise ValueError(
+            f'{place}: "faces" must be row numbers of {FACES}, 0 to {len(faces) - 1}, got {rows}.'
+        )
     truth = entry.get("truth")
     return CaptionedPhoto(
         faces=faces[rows] if rows else faces[:0],

@@ -31,7 +31,8 @@ class NameEncoder(keras.layers.Layer):
 
     Example:
 
-    >>> NameEncoder(32)(byte_ids(["Ada Lovelace", "NONAME"])).shape
+    >>> from applications.face_naming.formats import byte_ids
+    >>> tuple(NameEncoder(32)(byte_ids(["Ada Lovelace", "NONAME"])).shape)
     (2, 32)
     """
 

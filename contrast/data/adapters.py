@@ -29,9 +29,7 @@ def views_from_tf_data(dataset, augmentation, views=2):
         return dataset.map(views_of, num_parallel_calls=tf.data.AUTOTUNE)
     if len(dataset.element_spec) != 2:
         raise ValueError(f"dataset must yield samples or (samples, ids), got {dataset.element_spec}.")
-    return dataset.map(
-        lambda samples, ids: (views_of(samples), ids), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    return dataset.map(lambda samples, ids: (views_of(samples), ids), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def pairs_from_tf_data(first, second, ids=None):

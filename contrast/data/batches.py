@@ -36,7 +36,9 @@ class ArrayBatches(keras.utils.PyDataset):
         self.arrays = arrays
         self.count = next(iter(lengths.values()))
         if drop_remainder and batch_size > self.count:
-            raise ValueError(f"batch_size {batch_size} exceeds the {self.count} rows, and drop_remainder is set.")
+            raise ValueError(
+                f"batch_size {batch_size} exceeds the {self.count} rows, and drop_remainder is set."
+            )
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.drop_remainder = drop_remainder
         self.epoch = 0

@@ -20,7 +20,7 @@ class ConvNet(keras.Model):
 
     Example:
 
-    >>> contrast.encoders.ConvNet((16, 32))(np.zeros((2, 28, 28, 1), "float32")).shape
+    >>> tuple(contrast.encoders.ConvNet((16, 32))(np.zeros((2, 28, 28, 1), "float32")).shape)
     (2, 32)
     """
 

@@ -17,7 +17,7 @@ class FoldViews(keras.Layer):
     Example:
 
     >>> encoder = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(16)])
-    >>> contrast.layers.FoldViews(encoder)(np.zeros((4, 2, 8, 8, 1), "float32")).shape
+    >>> tuple(contrast.layers.FoldViews(encoder)(np.zeros((4, 2, 8, 8, 1), "float32")).shape)
     (4, 2, 16)
     """
 

@@ -17,6 +17,7 @@ class ProjectionHead(keras.Layer):
         batch_norm: normalise before the activation.
         use_bias: one bool for all dense layers, or one for each.
         normalize: scale the output to unit length.
+        kernel_initializer: of the dense layers.
 
     Call: `(batch, ..., features)` returns `(batch, ..., dims[-1])`. A mask on the inputs keeps its elements out
     of the statistics of batch normalisation, and is passed on.
@@ -27,14 +28,21 @@ class ProjectionHead(keras.Layer):
     Example:
 
     >>> head = contrast.layers.ProjectionHead((64, 32), batch_norm=True)
-    >>> head(np.zeros((8, 128), "float32")).shape
+    >>> tuple(head(np.zeros((8, 128), "float32")).shape)
     (8, 32)
 
     Reference: [Chen et al., 2020](https://arxiv.org/abs/2002.05709), section 4.2.
     """
 
     def __init__(
-        self, dims=(512, 128), activation="relu", batch_norm=False, use_bias=True, normalize=False, **kwargs
+        self,
+        dims=(512, 128),
+        activation="relu",
+        batch_norm=False,
+        use_bias=True,
+        normalize=False,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         dims = tuple(int(dim) for dim in dims)
@@ -46,8 +54,14 @@ class ProjectionHead(keras.Layer):
         self.supports_masking = True
         self.dims, self.activation = dims, keras.activations.get(activation)
         self.batch_norm, self.use_bias, self.normalize = batch_norm, use_bias, normalize
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.dense = [
-            keras.layers.Dense(dim, use_bias=bias, dtype=self.dtype_policy)
+            keras.layers.Dense(
+                dim,
+                use_bias=bias,
+                kernel_initializer=self.kernel_initializer.clone(),
+                dtype=self.dtype_policy,
+            )
             for dim, bias in zip(dims, biases, strict=True)
         ]
         self.norms = [
@@ -84,4 +98,5 @@ class ProjectionHead(keras.Layer):
             "batch_norm": self.batch_norm,
             "use_bias": self.use_bias,
             "normalize": self.normalize,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

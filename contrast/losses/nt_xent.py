@@ -35,7 +35,7 @@ class NTXent(OneSided):
 
     >>> loss = contrast.losses.NTXent(temperature=0.5)
     >>> views = np.random.default_rng(0).normal(size=(16, 2, 8))
-    >>> loss(None, views).shape
+    >>> tuple(loss(None, views).shape)
     ()
 
     Reference: [Chen et al., 2020](https://arxiv.org/abs/2002.05709), equation 1.

@@ -96,7 +96,7 @@ def set_contrastive_loss(
     Example:
 
     >>> a, b = np.random.normal(size=(2, 4, 3, 8)).astype("float32")
-    >>> contrast.losses.set_contrastive_loss(a, b).shape
+    >>> tuple(contrast.losses.set_contrastive_loss(a, b).shape)
     ()
 
     Reference: [Qu et al., 2023](https://arxiv.org/abs/2210.15601).

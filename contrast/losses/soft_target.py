@@ -33,7 +33,7 @@ class SoftTargetContrastive(TwoSided):
 
     >>> loss = contrast.losses.SoftTargetContrastive(temperature=0.1)
     >>> queries, keys, targets = np.eye(4, 8), np.eye(4, 8), 0.9 * np.eye(4) + 0.025
-    >>> loss(targets, (queries, keys)).shape
+    >>> tuple(loss(targets, (queries, keys)).shape)
     ()
 
     Reference: [Andonian et al., 2022](https://arxiv.org/abs/2204.04588), section 3.

@@ -53,9 +53,7 @@ class SupervisedContrastive(OneSided):
         check_choice("form", form, ("out", "in"))
         self.form = form
 
-    def call(
-        self, ids, y_pred, negatives=None, candidate_mask=None, positive_mask=None, pair_weights=None
-    ):
+    def call(self, ids, y_pred, negatives=None, candidate_mask=None, positive_mask=None, pair_weights=None):
         return self.view_losses(
             ids,
             y_pred,

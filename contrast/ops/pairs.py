@@ -5,6 +5,7 @@ from typing import Any
 
 from keras import ops
 
+
 @dataclass(frozen=True)
 class Pairs:
     """The relation between rows (anchors) and columns (candidates), read tile by tile.

@@ -46,7 +46,7 @@ def max_mean_similarity(a, b, a_mask=None, b_mask=None):
 
     >>> faces = np.random.normal(size=(4, 2, 8)).astype("float32")
     >>> names = np.random.normal(size=(4, 3, 8)).astype("float32")
-    >>> contrast.ops.max_mean_similarity(names, faces).shape
+    >>> tuple(contrast.ops.max_mean_similarity(names, faces).shape)
     (4, 4)
 
     References: [Khattab and Zaharia, 2020](https://arxiv.org/abs/2004.12832)

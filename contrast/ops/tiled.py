@@ -196,9 +196,7 @@ def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
                         extra_gradient = extra_gradient - ops.sum(coefficients, axis=1)
                     if not one_sided:
                         row_gradient = row_gradient + ops.matmul(coefficients, column)
-                        return (row_gradient, extra_gradient), (
-                            ops.matmul(ops.transpose(coefficients), row),
-                        )
+                        return (row_gradient, extra_gradient), (ops.matmul(ops.transpose(coefficients), row),)
                     if not pairs.symmetric:
                         candidates, weights = map(ops.transpose, pairs.tile(column_numbers, row_numbers))
                     column_extra = _take(extra_values, column_numbers)
@@ -254,9 +252,7 @@ class _Tiles:
 
         length = (self.count + self.size - 1) // self.size
         carry, stacks = backend.scan(step, carry, length, outputs)
-        return carry, tuple(
-            ops.reshape(stack, (-1, *stack.shape[2:]))[: self.count] for stack in stacks
-        )
+        return carry, tuple(ops.reshape(stack, (-1, *stack.shape[2:]))[: self.count] for stack in stacks)
 
 
 def _column_tile(tile_size):

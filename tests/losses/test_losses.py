@@ -86,7 +86,9 @@ def test_supervised_forms_with_mask_and_weights(form, tile_size):
     share = weights * mask * others
     rows = share.sum(1) > 0
     share = (share / np.maximum(share.sum(1, keepdims=True), 1e-9))[rows]
-    expected = -(share * log_p[rows]).sum(1) if form == "out" else -np.log((share * np.exp(log_p[rows])).sum(1))
+    expected = (
+        -(share * log_p[rows]).sum(1) if form == "out" else -np.log((share * np.exp(log_p[rows])).sum(1))
+    )
     loss = SupervisedContrastive(0.3, form=form, tile_size=tile_size)
     actual = loss(None, VIEWS[:, :1], positive_mask=mask, pair_weights=weights)
     assert_close(actual, expected.mean())
@@ -101,9 +103,7 @@ def test_shared_negatives_and_own_negatives(tile_size):
     assert_close(loss(None, VIEWS, negatives=negatives), expected)
     own = np.repeat(negatives[None], 7, axis=0)
     assert_close(loss(None, VIEWS, negatives=own), expected)
-    assert_close(
-        SoftTargetContrastive(0.1, tile_size=tile_size)(None, VIEWS, negatives=negatives), expected
-    )
+    assert_close(SoftTargetContrastive(0.1, tile_size=tile_size)(None, VIEWS, negatives=negatives), expected)
 
     logits, others, sample = one_sided()
     z = unit(VIEWS.reshape(-1, 5))

@@ -90,7 +90,9 @@ def test_columns_are_tiled_too(monkeypatch):
     rng = np.random.default_rng(2)
     z, ids = rng.normal(size=(11, 2, 6)).astype("float32"), rng.integers(0, 4, 11)
     negatives = rng.normal(size=(5, 6)).astype("float32")
-    for loss, extra in zip(LOSSES[1:4], ({"negatives": negatives}, {}, {"negatives": negatives}), strict=True):
+    for loss, extra in zip(
+        LOSSES[1:4], ({"negatives": negatives}, {}, {"negatives": negatives}), strict=True
+    ):
         whole, tiled = (
             type(loss).from_config({**loss.get_config(), "tile_size": size}) for size in (None, 4)
         )

@@ -63,9 +63,7 @@ def test_invalid_samples_leave_rows_and_columns():
 @pytest.mark.parametrize("valid", [[True] * 4, [True, False, False, False], [False] * 4])
 def test_empty_sets_give_no_nan(valid):
     mask = np.repeat(np.array(valid)[:, None], 3, axis=1)
-    value, gradients = backend.value_and_grad(
-        lambda a, b: set_contrastive_loss(a, b, mask, mask), A, A + 0.1
-    )
+    value, gradients = backend.value_and_grad(lambda a, b: set_contrastive_loss(a, b, mask, mask), A, A + 0.1)
     assert np.isfinite(to_numpy(value))
     assert all(np.isfinite(to_numpy(g)).all() for g in gradients)
     for gradient in gradients:

@@ -1,0 +1,258 @@
+"""The command `contrast`: what there is, training, claims and demos.
+
+Exit status: 0 on success, 1 if something failed or is not installed, 2 for a request that cannot be met, 3 if
+a paper's claim does not hold. Nothing heavy is imported before a command needs it.
+"""
+
+import importlib.metadata
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from applications.registry import APPLICATIONS, Application, find, load
+
+FAILED, BAD_REQUEST, CLAIM_FAILED = 1, 2, 3
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+app = typer.Typer(
+    help="Contrastive learning for Keras 3: train, reproduce and try out what papers propose.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Task = Annotated[str, typer.Argument(metavar="TASK", help="A task of `contrast list`.", show_default=False)]
+Paper = Annotated[str | None, typer.Option(help="A paper of the task; the first one if not given.")]
+
+
+def main() -> None:
+    """Runs the command line; the frameworks' own chatter is off unless the user asks for it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("contrast").setLevel(logging.INFO)
+    app()
+
+
+def stop(message: str, status: int) -> NoReturn:
+    """Ends the command with a message in place of a traceback."""
+    typer.echo(f"Error: {message}", err=True)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def requests_explained() -> Iterator[None]:
+    """A request that cannot be met ends the command with a message."""
+    try:
+        yield
+    except ValueError as error:
+        stop(str(error), BAD_REQUEST)
+
+
+@contextmanager
+def missing_packages_explained() -> Iterator[None]:
+    """A package that is not installed ends the command with what to install."""
+    from applications.environment import EXTRAS, MissingPackageError, install_message
+
+    try:
+        yield
+    except MissingPackageError as error:
+        stop(str(error), FAILED)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        stop(install_message(package), FAILED)
+
+
+def built(task: str, paper: str | None, part: str) -> Application:
+    """The row of the registry, if it is built and has that part: `train`, `claims` or `demo`."""
+    row = find(task, paper)
+    if row.state != "ready":
+        raise ValueError(f"{task} ({row.model_name}) is planned; it is not built yet.")
+    if getattr(row, part) is None:
+        raise ValueError(f"{task} ({row.model_name}) has no {part}.")
+    return row
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"keras-contrast {importlib.metadata.version('keras-contrast')}")
+        raise typer.Exit
+
+
+@app.command("list")
+def list_applications(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole table as JSON.")] = False,
+) -> None:
+    """Lists the tasks and papers that there are."""
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in APPLICATIONS], indent=2))
+        return
+    rows = [("TASK", "PAPER", "STATE", "WHAT IT DOES")]
+    rows += [(row.task, row.paper, row.state, row.summary) for row in APPLICATIONS]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        typer.echo("  ".join([*cells, row[3]]))
+
+
+@app.command()
+def train(
+    task: Task,
+    paper: Paper = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of your data; else built-in data.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder; runs/TASK-DATE-TIME if not given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Moves everything random.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="The recipe's own if not given.")] = None,
+) -> None:
+    """Trains a model and leaves a run folder: configuration, weights, history, curves."""
+    from applications.environment import check_backend, load_keras
+    from applications.runs import RunFolder, default_path
+
+    with requests_explained(), missing_packages_explained():
+        row = built(task, paper, "train")
+        backend = check_backend()
+        if data is not None and not data.is_dir():
+            raise ValueError(f"--data must be an existing folder, got {data}.")
+        run = RunFolder(output or default_path(task))
+    typer.echo(f"Run folder: {run.path}")
+    try:
+        with missing_packages_explained():
+            load_keras(seed)
+            arguments = {"data": None if data is None else str(data), "epochs": epochs}
+            run.write_config(row.task, row.paper, seed, backend, arguments)
+            model = load(row.train)(run, data=data, seed=seed, epochs=epochs)
+        if not run.has_history and getattr(model, "history", None):
+            run.write_history(model.history.history)
+        run.save_model(model)
+        run.finish()
+    except (ValueError, OSError) as error:
+        path = run.write_failure(traceback.format_exc())
+        stop(f"{error}\nThe training did not end; the traceback is in {path}.", FAILED)
+    files = ", ".join(sorted(entry.name for entry in run.path.iterdir()))
+    typer.echo(f"Done. {run.path} holds {files}.")
+
+
+class SeveralSeeds(typer.core.TyperCommand):
+    """Reads `--seeds 0 1 2` as `--seeds 0 --seeds 1 --seeds 2`."""
+
+    def parse_args(self, ctx, args):
+        spread, several = [], False
+        for argument in args:
+            if several and argument.isdecimal():
+                spread += ["--seeds"] if spread[-1] != "--seeds" else []
+            else:
+                several = argument == "--seeds"
+            spread.append(argument)
+        return super().parse_args(ctx, spread)
+
+
+@app.command(cls=SeveralSeeds)
+def reproduce(
+    task: Task,
+    paper: Paper = None,
+    seeds: Annotated[list[int], typer.Option(min=0, help="For example: --seeds 0 1 2")] = [0, 1, 2],  # noqa: B006
+    fast: Annotated[bool, typer.Option("--fast", help="Tiny runs that only show that it works.")] = False,
+    file: Annotated[Path | None, typer.Option("--json", help="Also write the results there.")] = None,
+) -> None:
+    """Repeats a paper's experiment at laptop size: its arms side by side, and whether its claim holds."""
+    from applications.environment import check_backend, load_keras
+
+    with requests_explained(), missing_packages_explained():
+        row = built(task, paper, "claims")
+        check_backend()
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"--seeds must all be different, got {' '.join(map(str, seeds))}.")
+        if file is not None and (file.is_dir() or not os.access(file.absolute().parent, os.W_OK)):
+            raise ValueError(f"--json must be a file in an existing folder that can be written, got {file}.")
+    from applications.claims import failed_claims
+    from applications.claims import reproduce as run_experiment
+    from applications.files import json_text, write_text
+    from applications.tables import format_table
+
+    results = []
+    with missing_packages_explained():
+        load_keras()
+        for claim in load(row.claims)():
+            results.append(run_experiment(claim, seeds=seeds, fast=fast))
+            typer.echo(f"\n{format_table(results[-1])}\n")
+            if file is not None:
+                write_text(file, json_text(results))
+    failed = failed_claims(results)
+    if failed:
+        typer.echo("The claim does not hold: " + "; ".join(failed), err=True)
+        raise typer.Exit(CLAIM_FAILED)
+
+
+@app.command()
+def demo(
+    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task of `contrast list`.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="A free one from 7860 on.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    browser: Annotated[bool | None, typer.Option(help="Open the page; else if there is a screen.")] = None,
+) -> None:
+    """Trains on built-in data and serves a page to try the model on."""
+    from applications.environment import check_backend, check_packages, load_keras
+    from applications.serving import LOCAL_HOST, free_port, has_screen, serve
+
+    with requests_explained(), missing_packages_explained():
+        row = built(task or only_demo(), None, "demo")
+        check_packages("gradio", "matplotlib", "PIL")
+        check_backend()
+        port = free_port(host, port)
+    with missing_packages_explained():
+        load_keras()
+        build: Callable = load(row.demo)
+        page = build()
+    launch_options = getattr(sys.modules[build.__module__], "LAUNCH", {})
+    address = serve(page, host, port, has_screen() if browser is None else browser, **launch_options)
+    typer.echo(f"The demo of {row.task} is at {address} (Ctrl+C ends it).")
+    if host != LOCAL_HOST:
+        typer.echo(f"It listens on {host}: others may be able to reach it.")
+    page.block_thread()
+
+
+def only_demo() -> str:
+    """The task whose demo is meant when none is named."""
+    tasks = [row.task for row in APPLICATIONS if row.state == "ready" and row.demo]
+    if len(tasks) == 1:
+        return tasks[0]
+    raise ValueError(f"name the TASK whose demo you want: {', '.join(tasks)}.")
+
+
+@app.command()
+def tables(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if one is outdated.")] = False,
+    root: Annotated[Path, typer.Option(help="The source checkout.")] = CHECKOUT,
+) -> None:
+    """Makes the tables of the READMEs from the committed results and the registry."""
+    from applications.tables import stale_readmes
+
+    with requests_explained():
+        if not (root / "README.md").exists():
+            raise ValueError(f"--root must be a source checkout with a README.md, got {root}.")
+        stale = stale_readmes(root)
+    for path, text in stale.items():
+        typer.echo(f"{'out of date' if check else 'renewed'}: {path}")
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    if check and stale:
+        stop("the tables above are out of date; `contrast tables` renews them.", FAILED)
+    if not stale:
+        typer.echo("All tables are up to date.")
+
+
+if __name__ == "__main__":
+    main()

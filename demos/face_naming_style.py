@@ -1,0 +1,73 @@
+"""What stands on the face naming page, and how it looks."""
+
+import gradio as gr
+
+from demos.face_naming_upload import MOST_FACES
+from demos.uploads import MOST_BYTES, MOST_PIXELS
+
+INTRODUCTION = """# Who is who? Names from captions alone
+**Nobody ever told this model who is who.** It saw 1,500 photos, each with a caption that mentions some
+names, and worked out which name belongs to which face. The people are handwritten digits: captions
+mention Zero to Seven, shown or not; every 8 and 9 is a stranger."""
+
+NOTICE = """\
+**Face naming identifies people.** These are digits; for photos of real people you need a legal basis, as
+a rule their consent, and a way to delete their photos, names and embeddings on request. Some names will
+be wrong and may harm the person named: let a human check before anything follows from one."""
+
+HOW_TO = f"""\
+Write digits with a thick pen on plain paper, or in a paint program, apart from each other. PNG, JPEG or
+WebP; at most {MOST_BYTES // 1024**2} MB, {MOST_PIXELS // 10**6} million pixels and {MOST_FACES} digits.
+An upload is for you alone, is not learned from, and is deleted within two hours."""
+
+CURVES = """\
+The model reads photos and captions only; who is who is looked up for these figures and for nothing else.
+*Fitted* photos are those whose captions it learns from; the paper reports this **transductive** figure.
+*Held-out* photos are new to it. The dashed lines need no model: **chance** picks one of the caption's
+names or "no name", **all "no name"** names nobody."""
+
+THEME = gr.themes.Default(
+    primary_hue="indigo",
+    spacing_size="sm",
+    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],  # none is fetched
+    font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+).set(
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_text_color="white",
+)
+
+CSS = """
+#introduction h1 {margin: 0 0 4px; font-size: 1.5rem}
+#introduction p, #notice p, #how-to p, #effect p, #verdict p {margin: 0}
+#notice {border-left: 4px solid #d97706; padding: 2px 0 2px 12px}
+#notice, #how-to, #effect {font-size: .85rem}
+
+#gallery, #gallery .gallery-container, #gallery .grid-wrap {min-height: 0 !important; height: auto}
+#gallery .grid-container {
+  grid-template-columns: repeat(4, minmax(0, 1fr)) !important;
+  grid-template-rows: none !important;
+  grid-auto-rows: auto !important;
+}
+#gallery .thumbnail-item {aspect-ratio: 2; height: auto}
+#gallery .thumbnail-item.selected {outline: 3px solid var(--color-accent)}
+
+.dark #caption .highlighted {color: white !important}
+#verdict {font-size: 1.05rem}
+#table table {width: 100%; margin: 0; font-size: .9rem; border: 0; border-collapse: collapse}
+#table tr {border: 0}
+#table th, #table td {
+  padding: 4px 8px;
+  white-space: nowrap;
+  border: 0;
+  border-bottom: 1px solid var(--border-color-primary);
+}
+#table td:last-child {white-space: normal}
+
+.on-dark, .dark .on-light {display: none !important}
+.dark .on-dark {display: flex !important}
+"""
+
+LAUNCH = {"theme": THEME, "css": CSS}

@@ -1,0 +1,110 @@
+import json
+import logging
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mlxtend")
+
+from applications.face_naming import demo_model
+from applications.face_naming.demo_model import cache_folder, load_or_train
+
+SMALL = {"photos": 20, "held_out": 6, "epochs": 1}
+
+
+class TrainedAgainError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    return load_or_train(**SMALL, folder=folder), folder
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def fit(*_, **__):
+        raise TrainedAgainError
+
+    monkeypatch.setattr(demo_model.SECLA, "fit", fit)
+
+
+@pytest.fixture
+def cached(trained, tmp_path):
+    """A copy of the cache, and the paths of its weights and its record."""
+    folder = tmp_path / "cache"
+    shutil.copytree(trained[1], folder)
+    return folder, next(folder.glob("*.weights.h5")), next(folder.glob("*.json"))
+
+
+def test_the_history_holds_the_curves_of_the_page(trained):
+    model, _ = trained
+    assert set(model.history) == {"loss", "face_accuracy", "val_face_accuracy"}
+    assert all(len(values) == 1 and np.isfinite(values).all() for values in model.history.values())
+
+
+def test_a_second_start_takes_the_same_model_from_the_cache(trained, cached, no_training):
+    first = trained[0]
+    second = load_or_train(**SMALL, folder=cached[0])
+    assert second.history == first.history
+    for one, other in zip(
+        first.model.name_faces(first.held_out), second.model.name_faces(second.held_out), strict=True
+    ):
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["photos", "held_out", "epochs", "seed"])
+def test_another_recipe_is_another_model(cached, no_training, option):
+    with pytest.raises(TrainedAgainError):
+        load_or_train(**{**SMALL, option: 7}, folder=cached[0])
+
+
+def cut_weights(weights, record):
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def foreign_weights(weights, record):
+    weights.write_bytes(b"something else")
+
+
+def no_weights(weights, record):
+    weights.unlink()
+
+
+def no_record(weights, record):
+    record.unlink()
+
+
+def cut_record(weights, record):
+    record.write_text(record.read_text()[:-20])
+
+
+def record_without_curves(weights, record):
+    record.write_text(json.dumps({**json.loads(record.read_text()), "history": {}}))
+
+
+@pytest.mark.parametrize(
+    "damage", [cut_weights, foreign_weights, no_weights, no_record, cut_record, record_without_curves]
+)
+def test_a_damaged_cache_is_never_used(cached, no_training, damage):
+    folder, *paths = cached
+    damage(*paths)
+    with pytest.raises(TrainedAgainError):
+        load_or_train(**SMALL, folder=folder)
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(trained, tmp_path, caplog):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with caplog.at_level(logging.WARNING, "contrast"):
+        demo_model._write(blocked / "cache", "name", trained[0].model, trained[0].history)
+    assert "cannot be kept" in caplog.text
+
+
+def test_the_folder_can_be_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONTRAST_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("CONTRAST_CACHE")
+    assert cache_folder().parts[-2:] == (".cache", "keras-contrast")

@@ -1,0 +1,301 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from applications import cli, registry, tables
+from applications.claims import Arm, ArmResult, Check, Claim
+from applications.registry import APPLICATIONS, Application
+
+
+def contrast(*arguments):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def train(run, *, data, seed, epochs):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    inputs = np.random.default_rng(seed).normal(size=(8, 2))
+    model.fit(inputs, inputs[:, :1], epochs=epochs or 3, verbose=0)
+    return model
+
+
+def bad_data(run, *, data, seed, epochs):
+    raise ValueError("captions.csv has no column 'caption'")
+
+
+def broken(run, *, data, seed, epochs):
+    raise RuntimeError("a defect")
+
+
+def needs_corpora(run, *, data, seed, epochs):
+    raise ModuleNotFoundError("No module named 'mlxtend.data'", name="mlxtend.data")
+
+
+def make_claims(holds):
+    arm = Arm("full", lambda seed, fast: ArmResult({"accuracy": 0.25 + seed}))
+    checks = [Check("it works", lambda result: holds), Check("aside", lambda result: False, "observation")]
+    return lambda: [Claim("toys", "toy", "points", "accuracy", [arm], checks)]
+
+
+@pytest.fixture
+def toys(monkeypatch, tmp_path):
+    """One small ready task, `toys` and a planned one; gives the module of its parts."""
+    module = types.ModuleType("toy_application")
+    module.train, module.claims = train, make_claims(holds=True)
+    monkeypatch.setitem(sys.modules, "toy_application", module)
+    paths = {part: f"toy_application:{part}" for part in ("model", "train", "claims", "demo")}
+    rows = (
+        Application("toys", "toy", "Toy", "On Toys", "points", "Sorts toys.", "ready", **paths),
+        Application("games", "game", "Game", "On Games", "points", "Plays.", "planned"),
+    )
+    monkeypatch.setattr(registry, "APPLICATIONS", rows)
+    monkeypatch.setattr(cli, "APPLICATIONS", rows)
+    monkeypatch.setattr(tables, "APPLICATIONS", rows)
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+def test_list_shows_every_row():
+    result = contrast("list")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) == 1 + len(APPLICATIONS)
+    for row, line in zip(APPLICATIONS, lines[1:], strict=True):
+        assert re.split(r"  +", line) == [row.task, row.paper, row.state, row.summary]
+
+
+def test_list_is_read_by_programs():
+    rows = json.loads(contrast("list", "--json").stdout)
+    assert [Application(**row) for row in rows] == list(APPLICATIONS)
+
+
+def test_version():
+    assert re.fullmatch(r"keras-contrast \d+\.\d+\.\d+\S*\n", contrast("--version").stdout)
+
+
+def test_train_leaves_a_run_folder_and_says_where(toys, tmp_path):
+    result = contrast("train", "toys", "--output", tmp_path / "run", "--seed", 5, "--epochs", 2)
+    assert result.exit_code == 0, result.output
+    assert f"{tmp_path / 'run'}" in result.stdout
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["task"], config["paper"], config["seed"]) == ("toys", "toy", 5)
+    assert config["arguments"] == {"data": None, "epochs": 2}
+    assert config["backend"] == keras.config.backend()
+    assert len(json.loads((tmp_path / "run" / "history.json").read_text())["loss"]) == 2
+    assert keras.saving.load_model(tmp_path / "run" / "model.keras").count_params() == 3
+    assert (tmp_path / "run" / "finished.json").exists()
+
+
+def test_one_seed_moves_weights_and_data(toys, tmp_path):
+    def losses(name, seed):
+        assert contrast("train", "toys", "--output", tmp_path / name, "--seed", seed).exit_code == 0
+        return json.loads((tmp_path / name / "history.json").read_text())["loss"]
+
+    first = losses("a", 1)
+    assert losses("b", 1) == first
+    assert losses("c", 2) != first
+
+
+def test_without_output_the_run_goes_below_runs(toys, tmp_path):
+    assert contrast("train", "toys").exit_code == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("toys-")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "toyz"], "Did you mean 'toys'"),
+        (["train", "toys", "--paper", "other"], "Unknown paper of toys: 'other'"),
+        (["train", "games"], "games (Game) is planned; it is not built yet."),
+        (["reproduce", "games"], "not built yet"),
+        (["demo", "games"], "not built yet"),
+        (["train", "toys", "--data", "nowhere"], "--data must be an existing folder, got nowhere"),
+        (["train", "toys", "--epochs", "0"], "--epochs"),
+        (["train", "toys", "--seed", "-1"], "--seed"),
+        (["train", "toys", "--output", "/dev/null/run"], "output must be a folder that can be written"),
+        (["reproduce", "toys", "--seeds", "1", "1"], "--seeds must all be different, got 1 1"),
+        (["reproduce", "toys", "--seeds"], "--seeds"),
+        (["reproduce", "toys", "--seeds", "-3"], "--seeds"),
+        (
+            ["reproduce", "toys", "--json", "no/such/folder/r.json"],
+            "--json must be a file in an existing folder",
+        ),
+        (["demo", "toys", "--port", "0"], "--port"),
+        (["demo", "toys", "--port", "70000"], "--port"),
+        (["demo", "toys", "--port", "http"], "--port"),
+        (["demo", "toys", "--host", "no such host"], "cannot serve on host no such host"),
+        (["train"], "TASK"),
+        (["fly"], "fly"),
+    ],
+)
+def test_bad_requests_are_answered_without_a_traceback(toys, tmp_path, arguments, message):
+    result = contrast(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce", "demo"])
+def test_an_unknown_backend_is_answered_with_the_three(toys, monkeypatch, command):
+    monkeypatch.setenv("KERAS_BACKEND", "pytorch")
+    result = contrast(command, "toys")
+    assert result.exit_code == 2
+    assert "KERAS_BACKEND must be one of tensorflow, jax, torch, got 'pytorch'" in result.stderr
+
+
+def test_a_missing_extra_is_named(toys, monkeypatch, tmp_path):
+    toys.train = needs_corpora
+    result = contrast("train", "toys", "--output", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "pip install 'keras-contrast[corpora]'" in result.stderr
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    result = contrast("demo", "toys")
+    assert result.exit_code == 1
+    assert "pip install 'keras-contrast[demo]'" in result.stderr
+
+
+def test_bad_data_end_with_their_message_and_a_kept_traceback(toys, tmp_path):
+    toys.train = bad_data
+    result = contrast("train", "toys", "--output", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "captions.csv has no column 'caption'" in result.stderr
+    assert "Traceback" not in result.output
+    assert "bad_data" in (tmp_path / "run" / "error.txt").read_text()
+    assert not (tmp_path / "run" / "finished.json").exists()
+    toys.train = train
+    assert contrast("train", "toys", "--output", tmp_path / "run").exit_code == 0
+
+
+def test_a_defect_is_not_hidden(toys, tmp_path):
+    toys.train = broken
+    result = contrast("train", "toys", "--output", tmp_path / "run")
+    assert isinstance(result.exception, RuntimeError)
+
+
+def test_a_finished_run_is_not_written_over(toys, tmp_path):
+    assert contrast("train", "toys", "--output", tmp_path / "run").exit_code == 0
+    before = (tmp_path / "run" / "config.json").read_text()
+    result = contrast("train", "toys", "--output", tmp_path / "run", "--seed", 9)
+    assert result.exit_code == 2
+    assert "holds a finished run" in result.stderr
+    assert (tmp_path / "run" / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize("seeds", [["--seeds", "0", "2"], ["--seeds", "0", "--seeds", "2"]])
+@pytest.mark.parametrize("order", [1, -1])
+def test_reproduce_takes_seeds_both_ways_and_writes_json(toys, tmp_path, seeds, order):
+    parts = [seeds, ["--fast", "--json", tmp_path / "results.json"]][::order]
+    result = contrast("reproduce", "toys", *parts[0], *parts[1])
+    assert result.exit_code == 0, result.output
+    (written,) = json.loads((tmp_path / "results.json").read_text())
+    assert written["seeds"] == [0, 2]
+    assert written["fast"] is True
+    assert written["arms"]["full"]["accuracy"]["values"] == [0.25, 2.25]
+    assert "1.250 ± 1.414" in result.stdout
+    assert "claim: holds: it works" in result.stdout
+    assert "observation: does not hold: aside" in result.stdout
+
+
+def test_reproduce_takes_three_seeds_by_default(toys, tmp_path):
+    assert contrast("reproduce", "toys", "--json", tmp_path / "results.json").exit_code == 0
+    assert json.loads((tmp_path / "results.json").read_text())[0]["seeds"] == [0, 1, 2]
+
+
+def test_a_claim_that_does_not_hold_has_its_own_status(toys, tmp_path):
+    toys.claims = make_claims(holds=False)
+    result = contrast("reproduce", "toys", "--json", tmp_path / "results.json")
+    assert result.exit_code == 3
+    assert "The claim does not hold: it works" in result.stderr
+    assert (tmp_path / "results.json").exists()
+
+
+def test_demo_serves_what_build_returns(toys, monkeypatch):
+    page = types.SimpleNamespace(block_thread=lambda: calls.append("blocked"))
+    calls = []
+
+    def serve(served, host, port, browser, **options):
+        calls.append((served is page, host, browser, options))
+        return f"http://{host}:{port}/"
+
+    def build():
+        return page
+
+    build.__module__ = "toy_application"
+    toys.demo, toys.LAUNCH = build, {"css": "h1 {}"}
+    monkeypatch.setattr("applications.serving.serve", serve)
+    result = contrast("demo", "--no-browser")
+    assert result.exit_code == 0, result.output
+    assert calls == [(True, "127.0.0.1", False, {"css": "h1 {}"}), "blocked"]
+    assert re.search(r"The demo of toys is at http://127\.0\.0\.1:\d+/", result.stdout)
+
+
+def test_tables_are_checked_and_renewed(tmp_path):
+    (tmp_path / "README.md").write_text("<!-- applications:START -->\n<!-- applications:END -->\n")
+    result = contrast("tables", "--check", "--root", tmp_path)
+    assert result.exit_code == 1
+    assert "README.md" in result.stdout
+    assert "SECLA" not in (tmp_path / "README.md").read_text()
+    assert contrast("tables", "--root", tmp_path).exit_code == 0
+    assert "SECLA" in (tmp_path / "README.md").read_text()
+    assert contrast("tables", "--check", "--root", tmp_path).exit_code == 0
+    assert contrast("tables", "--root", tmp_path / "nothing").exit_code == 2
+
+
+def process(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "applications.cli", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_help_and_list_load_no_framework():
+    program = (
+        "import sys; from typer.testing import CliRunner; from applications import cli;"
+        "results = [CliRunner().invoke(cli.app, line) for line in (['--help'], ['list'])];"
+        "assert [result.exit_code for result in results] == [0, 0];"
+        "print(sorted({'keras', 'numpy', 'gradio', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+    )
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert output.stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_an_unknown_backend_is_caught_before_keras_fails():
+    result = process("train", "face_naming", KERAS_BACKEND="pytorch")
+    assert result.returncode == 2
+    assert result.stderr == "Error: KERAS_BACKEND must be one of tensorflow, jax, torch, got 'pytorch'.\n"
+
+
+@pytest.mark.slow
+def test_face_naming_trains_from_the_command_line(tmp_path):
+    result = process("train", "face_naming", "--epochs", "1", "--output", str(tmp_path / "run"))
+    assert result.returncode == 0, result.stderr
+    assert {"config.json", "curves.png", "finished.json", "history.csv", "model.keras"} <= {
+        entry.name for entry in (tmp_path / "run").iterdir()
+    }
+
+
+@pytest.mark.slow
+def test_a_training_that_is_ended_leaves_no_finished_run(tmp_path):
+    command = [sys.executable, "-m", "applications.cli", "train", "face_naming"]
+    command += ["--output", str(tmp_path / "run")]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert "Run folder" in running.stdout.readline()
+    running.terminate()
+    running.communicate()
+    assert running.returncode != 0
+    assert not (tmp_path / "run" / "finished.json").exists()
