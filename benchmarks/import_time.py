@@ -1,4 +1,4 @@
-"""What `import contrast` costs on top of `import keras`, on the backend that KERAS_BACKEND names; prints JSON."""
+"""What `import contrast` costs on top of `import keras`, on the backend of KERAS_BACKEND; prints JSON."""
 
 import argparse
 import json

@@ -65,6 +65,10 @@ CSS = """
   border-bottom: 1px solid var(--border-color-primary);
 }
 #table td:last-child {white-space: normal}
+@media (max-width: 640px) {
+  #table table {font-size: .8rem}
+  #table th, #table td {padding: 4px}
+}
 
 .on-dark, .dark .on-light {display: none !important}
 .dark .on-dark {display: flex !important}

@@ -27,7 +27,7 @@ def assert_value_and_gradient(function, arrays, value, gradients, tolerance=1e-5
 
 
 def check_layer(layer_class, arguments, inputs, output_shape, tmp_path, *, precision=True):
-    """Call, static and dynamic shape, config, `.keras` round trip, a step that moves all weights, mixed precision."""
+    """Call, dynamic shape, config, `.keras` round trip, a step that moves all weights, mixed precision."""
     layer = layer_class(**arguments)
     outputs = layer(inputs)
     assert tuple(outputs.shape) == output_shape

@@ -12,8 +12,8 @@ from applications.face_naming.formats import CaptionedPhoto, PhotoBatches
 class NamingAccuracy(keras.callbacks.Callback):
     """Adds the model's face accuracy on some photos to the logs of each epoch.
 
-    On the photos of the training themselves this is what the method is for (the names of an archive are read off
-    after training on it), not a held-out figure; give it other photos for that.
+    On the photos of the training themselves this is what the method is for (the names of an archive are
+    read off after training on it), not a held-out figure; give it other photos for that.
 
     Args:
         photos: photos with truth.

@@ -7,20 +7,19 @@ import importlib.metadata
 import json
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
 from tqdm import tqdm
 
+from applications.face_naming.callbacks import NamingAccuracy
 from applications.face_naming.corpus import digit_world
-from applications.face_naming.evaluation import score
 from applications.face_naming.formats import CaptionedPhoto, PhotoBatches
 from applications.face_naming.secla import SECLA, Recipe
 from applications.files import json_text, whole_file, write_text
 
-__all__ = ["DemoModel", "FaceAccuracy", "cache_folder", "load_or_train"]
+__all__ = ["DemoModel", "cache_folder", "load_or_train"]
 
 CURVES = ("loss", "face_accuracy", "val_face_accuracy")
 
@@ -82,34 +81,15 @@ def load_or_train(
     model = SECLA.small(batches)
     model.compile(recipe.optimizer(photos))
     logger.info("Training on %d captioned photos for %d epochs; nobody says who is who.", photos, epochs)
-    callbacks = [FaceAccuracy(fitted[:held_out], kept_back), _Bar()]
+    callbacks = [
+        NamingAccuracy(fitted[:held_out]),
+        NamingAccuracy(kept_back, name="val_face_accuracy"),
+        _Bar(),
+    ]
     run = model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
     history = {curve: [float(value) for value in run.history[curve]] for curve in CURVES}
     _write(folder, name, model, history)
     return DemoModel(model, kept_back, history)
-
-
-class FaceAccuracy(keras.callbacks.Callback):
-    """Adds `face_accuracy` on the fitted and `val_face_accuracy` on held-out photos to each epoch's logs.
-
-    The truth is read for these figures alone. The first one is transductive: the model has learned from the
-    captions of these photos.
-
-    Args:
-        fitted: photos with truth that the model is trained on.
-        held_out: other photos with truth.
-    """
-
-    def __init__(self, fitted: Sequence[CaptionedPhoto], held_out: Sequence[CaptionedPhoto]) -> None:
-        super().__init__()
-        self.measured = {
-            "face_accuracy": PhotoBatches(fitted, shuffle=False),
-            "val_face_accuracy": PhotoBatches(held_out, shuffle=False),
-        }
-
-    def on_epoch_end(self, epoch, logs=None):
-        for name, batches in self.measured.items():
-            logs[name] = score(batches.photos, self.model.name_faces(batches))["face_accuracy"]
 
 
 class _Bar(keras.callbacks.Callback):

@@ -1,7 +1,7 @@
 """Captioned photos as a folder of plain files, for faces and names that were encoded elsewhere.
 
-photos.json         a list of {"key", "caption", "names", "faces", "truth"}; "faces" are row numbers of faces.npy
-faces.npy           (faces, width) vectors or (faces, height, width, channels) crops, float
+photos.json         a list of {"key", "caption", "names", "faces", "truth"}; "faces" are row numbers of
+faces.npy faces.npy           (faces, width) vectors or (faces, height, width, channels) crops, float
 name_features.npz   a vector for each name and for NONAME; absent where names are to be read as text
 """
 

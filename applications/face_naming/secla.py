@@ -24,7 +24,8 @@ from contrast.losses.sets import AGREEMENTS
 class Recipe:
     """How SECLA is trained; the defaults are those of the official code for the augmented-LFW photos.
 
-    The official schedule anneals to zero and back every 64 steps; here the rate falls once over the whole training.
+    The official schedule anneals to zero and back every 64 steps; here the rate falls once over the whole
+    training.
 
     Args:
         batch_size: photos in a batch.
@@ -60,16 +61,16 @@ class SECLA(keras.Model):
     r"""Names the faces of captioned photos from photo-caption pairs alone.
 
     Faces and names are projected into one space. A photo and a caption are as similar as their best matching
-    faces and names, once averaged over the names ($A$) and once over the faces ($C$); each caption must pick its
-    photo in the batch, each photo its caption, and the two directions must agree:
+    faces and names, once averaged over the names ($A$) and once over the faces ($C$); each caption must
+    pick its photo in the batch, each photo its caption, and the two directions must agree:
     $$L = CE(A) + CE(C) + \alpha \frac{1}{B} \sum_i (A_{ii} - C_{ii})^2.$$
     Afterwards a face takes the best of its caption's names, or `NONAME`, which stands in every caption.
 
     Padding is masked. (The official code lets padded slots take part in maxima and means.)
 
     Args:
-        face_encoder: a layer or model from one crop `(batch, height, width, channels)` to features; `None` where
-            faces come as feature vectors.
+        face_encoder: a layer or model from one crop `(batch, height, width, channels)` to features; `None`
+            where faces come as feature vectors.
         name_encoder: a layer or model from byte ids `(batch, length)` to features; `None` where names come as
             vectors.
         hidden_dim: width of the projectors' first layers.
@@ -97,8 +98,8 @@ class SECLA(keras.Model):
     >>> len(model.name_faces(batches)) == len(photos)
     True
 
-    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive Loss",
-    WACV 2023.
+    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive
+    Loss", WACV 2023.
     """
 
     def __init__(
@@ -140,107 +141,8 @@ class SECLA(keras.Model):
         )
 
     @classmethod
-    def small(cls, epochs: int = 20) -> "Recipe":
-        """For a model of `SECLA.small` on a thousand photos."""
-        return cls(epochs=epochs, learning_rate=1e-3, weight_decay=0.01)
-
-    def optimizer(self, photos: int) -> keras.optimizers.Optimizer:
-        """AdamW for a training on that many photos."""
-        steps = self.epochs * -(-photos // self.batch_size)
-        optimizer = keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(self.learning_rate, steps),
-            weight_decay=self.weight_decay,
-            epsilon=1e-6,
-        )
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        return optimizer
-
-
-@keras.saving.register_keras_serializable(package="face_naming")
-class SECLA(keras.Model):
-    r"""Names the faces of captioned photos from photo-caption pairs alone.
-
-    Faces and names are projected into one space. A photo and a caption are as similar as their best matching
-    faces and names, once averaged over the names ($A$) and once over the faces ($C$); each caption must pick its
-    photo in the batch, each photo its caption, and the two directions must agree:
-    $$L = CE(A) + CE(C) + \alpha \frac{1}{B} \sum_i (A_{ii} - C_{ii})^2.$$
-    Afterwards a face takes the best of its caption's names, or `NONAME`, which stands in every caption.
-
-    Padding is masked. (The official code lets padded slots take part in maxima and means.)
-
-    Args:
-        face_encoder: a layer or model from one crop `(batch, height, width, channels)` to features; `None` where
-            faces come as feature vectors.
-        name_encoder: a layer or model from byte ids `(batch, length)` to features; `None` where names come as
-            vectors.
-        hidden_dim: width of the projectors' first layers.
-        embedding_dim: width of the common space.
-        direction: `"both"`, `"names_to_faces"` (a caption picks its photo) or `"faces_to_names"`.
-        agreement: `"diagonal"`, `"full"` or `None`; see `contrast.losses.agreement_penalty`.
-        agreement_weight: the factor alpha.
-        normalize: scale embeddings to unit length. The paper does not; with it, give a temperature as well.
-        temperature: positive float that divides the scores, or `"learned"`. The paper has none.
-
-    Inputs: dicts as `PhotoBatches` makes them: `faces`, `face_mask`, `names`, `name_mask`. A call returns the
-    embeddings of faces and names, `(batch, faces, embedding_dim)` and `(batch, names, embedding_dim)`.
-
-    Raises:
-        ValueError: if an option is unknown.
-
-    Example:
-
-    >>> from applications.face_naming import PhotoBatches, Recipe, SECLA, identity_photos
-    >>> photos, name_features = identity_photos(seed=0, count=200)
-    >>> batches = PhotoBatches(photos, name_features)
-    >>> model = SECLA.small(batches)
-    >>> model.compile(Recipe.small(epochs=1).optimizer(len(photos)))
-    >>> history = model.fit(batches, verbose=0)
-    >>> len(model.name_faces(batches)) == len(photos)
-    True
-
-    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive Loss",
-    WACV 2023.
-    """
-
-    def __init__(
-        self,
-        face_encoder=None,
-        name_encoder=None,
-        hidden_dim=512,
-        embedding_dim=128,
-        direction="both",
-        agreement="diagonal",
-        agreement_weight=0.15,
-        normalize=False,
-        temperature=1.0,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        check_choice("direction", direction, _DIRECTIONS)
-        check_choice("agreement", agreement, AGREEMENTS)
-        if temperature != "learned" and not (isinstance(temperature, int | float) and temperature > 0):
-            raise ValueError(f"temperature must be a positive number or 'learned', got {temperature!r}.")
-        self.face_encoder, self.name_encoder = face_encoder, name_encoder
-        self.hidden_dim, self.embedding_dim = hidden_dim, embedding_dim
-        self.direction, self.agreement, self.agreement_weight = direction, agreement, agreement_weight
-        self.normalize, self.temperature = normalize, temperature
-        self.learned_temperature = Temperature(1.0) if temperature == "learned" else None
-        self.encode_faces = FoldViews(face_encoder, name="faces") if face_encoder is not None else None
-        self.encode_names = FoldViews(name_encoder, name="names") if name_encoder is not None else None
-        shared = (hidden_dim, embedding_dim, embedding_dim)
-        self.face_projector = ProjectionHead(
-            shared, use_bias=(False, True, True), normalize=normalize, name="face_projector"
-        )
-        self.name_projector = ProjectionHead(
-            (hidden_dim, *shared),
-            use_bias=(False, False, True, True),
-            normalize=normalize,
-            name="name_projector",
-        )
-
-    @classmethod
     def small(cls, batches: PhotoBatches, **options) -> "SECLA":
-        """A laptop-sized model that fits these batches: a convnet for crops, a byte encoder for spelled names.
+        """A laptop-sized model for these batches: a convnet for crops, a byte encoder for spelled names.
 
         Args:
             batches: what the model will be trained on; only the form of its items matters.
@@ -328,15 +230,15 @@ class SECLA(keras.Model):
         Args:
             photos: photos, or batches of them (whose order and name features are then used).
             name_features: vectors of the names and of `NONAME`, for a model without a name encoder.
-            threshold: a face whose best score is not above it is `NONAME`; `None` rejects nobody. The official
-                code's variant is 0.
+            threshold: a face whose best score is not above it is `NONAME`; `None` rejects nobody. The
+                official code's variant is 0.
 
         Returns:
             One `NamedPhoto` for each photo, in the order of the photos.
 
         Raises:
-            ValueError: if faces or names have another shape than those that the model was built for, or a name
-                has no vector.
+            ValueError: if faces or names have another shape than those that the model was built for, or a
+                name has no vector.
         """
         batches = photos
         if not isinstance(photos, PhotoBatches):
@@ -399,7 +301,7 @@ def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = 
     recipe = Recipe.small(epochs or (12 if data is None else 20))
     model.compile(recipe.optimizer(len(photos)))
     callbacks = []
-    for name, some in (("face_accuracy", photos), ("held_out_face_accuracy", held_out)):
+    for name, some in (("face_accuracy", photos), ("val_face_accuracy", held_out)):
         if some and all(photo.truth is not None for photo in some):
             callbacks.append(NamingAccuracy(some, features, name))
     model.fit(batches, epochs=recipe.epochs, shuffle=False, callbacks=callbacks)

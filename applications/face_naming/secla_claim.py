@@ -25,7 +25,7 @@ ARMS = {
 
 
 def claims() -> list[Claim]:
-    """The experiment on identity vectors, whose direction is the paper's claim, and on pixels, as it comes out."""
+    """The experiment on identity vectors, which checks the claim, and on pixels, as it comes out."""
     return [
         Claim(
             task="face_naming",

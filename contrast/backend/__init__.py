@@ -18,7 +18,7 @@ match keras.backend.backend():
         from contrast.backend.torch_backend import replica_count, scan, value_and_grad
     case other:
         raise ImportError(
-            f"contrast runs on the Keras backends tensorflow, jax and torch, got {other!r}; set KERAS_BACKEND."
+            f"contrast runs on the backends tensorflow, jax and torch, got {other!r}; set KERAS_BACKEND."
         )
 
 __all__ = ["replica_count", "scan", "value_and_grad"]

@@ -37,7 +37,8 @@ def pairs_from_tf_data(first, second, ids=None):
 
     Args:
         first, second: yield matching batches.
-        ids: yields the batches' integer ids, or `None`: every row is then its own, numbered over the data set.
+        ids: yields the batches' integer ids, or `None`: every row is then its own, numbered over the data
+            set.
 
     Returns:
         A `tf.data.Dataset`, ready for `model.fit`.

@@ -67,7 +67,7 @@ def checked_ids(ids):
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iu" or ids.ndim != 1:
         raise TypeError(
-            f"ids must be a one-dimensional integer array, got {ids.dtype} of shape {ids.shape}. Number labels "
-            "with np.unique(labels, return_inverse=True)[1]."
+            f"ids must be a one-dimensional integer array, got {ids.dtype} of shape {ids.shape}. Number "
+            "labels with np.unique(labels, return_inverse=True)[1]."
         )
     return ids

@@ -10,8 +10,8 @@ class ViewBatches(ArrayBatches):
     Args:
         samples: array `(samples, ...)`.
         augmentation: `augmentation(samples, generator)` returns a view of each sample, drawing from the NumPy
-            generator it is given, which is a function of (seed, epoch, batch, view); or a Keras layer, called with
-            `training=True`, which draws from its own seed.
+            generator it is given, which is a function of (seed, epoch, batch, view); or a Keras layer,
+            called with `training=True`, which draws from its own seed.
         ids: int array `(samples,)`, or `None`.
         views: how many views of each sample.
         batch_size, shuffle, seed, drop_remainder, **kwargs: as for `keras.utils.PyDataset` and
@@ -68,6 +68,6 @@ class ViewBatches(ArrayBatches):
             augmented = np.asarray(self.augmentation(samples, generator))
         if len(augmented) != len(samples):
             raise ValueError(
-                f"augmentation must return one view a sample, got {len(augmented)} for {len(samples)} samples."
+                f"augmentation must return one view a sample, got {len(augmented)} for {len(samples)}."
             )
         return augmented.astype(keras.config.floatx(), copy=False)

@@ -61,10 +61,10 @@ class ConvNet(keras.Model):
 
     def build(self, input_shape):
         smallest = 2 ** len(self.filters)
-        if len(input_shape) != 4 or None not in input_shape[1:3] and min(input_shape[1:3]) < smallest:
+        if len(input_shape) != 4 or (None not in input_shape[1:3] and min(input_shape[1:3]) < smallest):
             raise ValueError(
-                f"ConvNet with {len(self.filters)} stages needs images (batch, height, width, channels) of at "
-                f"least {smallest} pixels a side, got shape {tuple(input_shape)}."
+                f"ConvNet with {len(self.filters)} stages needs images (batch, height, width, channels) of "
+                f"at least {smallest} pixels a side, got shape {tuple(input_shape)}."
             )
         for stage in self.stages:
             stage.build(input_shape)

@@ -6,8 +6,8 @@ from keras import ops
 class FoldViews(keras.Layer):
     """Applies one layer or model to every view at once, by folding the view axis into the batch.
 
-    Batch normalisation inside sees all views together, as SimCLR's does. Unlike `keras.layers.TimeDistributed`
-    the layer is called once.
+    Batch normalisation inside sees all views together, as SimCLR's does. Unlike
+    `keras.layers.TimeDistributed` the layer is called once.
 
     Args:
         layer: a layer or model from `(batch, ...)` to `(batch, ...)`.

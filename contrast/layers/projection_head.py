@@ -8,8 +8,8 @@ from contrast.ops import l2_normalize
 class ProjectionHead(keras.Layer):
     """Dense layers between an encoder's features and the embeddings that a loss compares.
 
-    Each layer but the last is followed by batch normalisation, if asked for, and the activation. Inputs of more
-    than two axes are projected along the last one, and normalised over all others.
+    Each layer but the last is followed by batch normalisation, if asked for, and the activation. Inputs of
+    more than two axes are projected along the last one, and normalised over all others.
 
     Args:
         dims: width of each dense layer; the last one is the embedding's.
@@ -19,8 +19,8 @@ class ProjectionHead(keras.Layer):
         normalize: scale the output to unit length.
         kernel_initializer: of the dense layers.
 
-    Call: `(batch, ..., features)` returns `(batch, ..., dims[-1])`. A mask on the inputs keeps its elements out
-    of the statistics of batch normalisation, and is passed on.
+    Call: `(batch, ..., features)` returns `(batch, ..., dims[-1])`. A mask on the inputs keeps its elements
+    out of the statistics of batch normalisation, and is passed on.
 
     Raises:
         ValueError: if `dims` is empty or holds a number below 1, or `use_bias` has another length.

@@ -18,14 +18,17 @@ class Temperature(keras.Layer):
 
     Args:
         initial: the temperature at the start.
-        minimum, maximum: bounds of the temperature; the gradient passes through them, so that it can come back.
+        minimum, maximum: bounds of the temperature; the gradient passes through them, so that it can come
+            back.
 
-    Call: `(similarity)` returns similarity / temperature. The property `value` is the temperature, a scalar tensor.
+    Call: `(similarity)` returns similarity / temperature. The property `value` is the temperature, a scalar
+        tensor.
 
     Raises:
         ValueError: unless 0 < minimum <= initial <= maximum.
 
-    Reference: [Radford et al., 2021](https://arxiv.org/abs/2103.00020), section 2.5: start 0.07, minimum 0.01.
+    Reference: [Radford et al., 2021](https://arxiv.org/abs/2103.00020), section 2.5: start 0.07, minimum
+        0.01.
     """
 
     def __init__(self, initial=0.07, minimum=0.01, maximum=10.0, **kwargs):

@@ -24,8 +24,8 @@ NO_POSITIVE = ("skip", "zero", "drop")
 class ContrastiveLoss(keras.losses.Loss):
     """Base of the losses that tell positives from negatives by integer ids.
 
-    A subclass implements `call(ids, y_pred, negatives, candidate_mask)`, which returns the loss of each anchor
-    and whether the anchor has a positive, both `(batch, anchors)`.
+    A subclass implements `call(ids, y_pred, negatives, candidate_mask)`, which returns the loss of each
+    anchor and whether the anchor has a positive, both `(batch, anchors)`.
 
     Args:
         temperature: positive float that divides the similarities, or a `contrast.layers.Temperature` that the
@@ -35,8 +35,8 @@ class ContrastiveLoss(keras.losses.Loss):
             counts as zero; `"drop"`, it leaves the candidates of the other anchors too.
         tile_size: rows of the similarity matrix held at once; `None` holds all.
         reduction: `"mean"`: over the anchors that count, weighted by `sample_weight`;
-            `"sum_over_batch_size"`: the weighted sum over their number; `"sum"`; or `"none"`: the weighted loss
-            of each anchor, `(batch,)` where a sample has one anchor, else `(batch, anchors)`.
+            `"sum_over_batch_size"`: the weighted sum over their number; `"sum"`; or `"none"`: the weighted
+            loss of each anchor, `(batch,)` where a sample has one anchor, else `(batch, anchors)`.
         name: name of the loss.
 
     Raises:
@@ -89,8 +89,8 @@ class ContrastiveLoss(keras.losses.Loss):
         if isinstance(self.temperature, keras.Layer) and _called_from_compile():
             raise TypeError(
                 f"{self.name} holds the layer {self.temperature.name!r}, and a layer inside "
-                "compile(loss=...) is never trained. Keep the layer as an attribute of the model, and build the "
-                "loss from it in the model's compute_loss."
+                "compile(loss=...) is never trained. Keep the layer as an attribute of the model, and build "
+                "the loss from it in the model's compute_loss."
             )
         with keras.name_scope(self.name):
             y_pred = _embeddings(y_pred)
@@ -103,7 +103,7 @@ class ContrastiveLoss(keras.losses.Loss):
             return self._reduce(losses, counts, sample_weight)
 
     def check_targets(self, y_true, y_pred):
-        """Returns `y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
+        """`y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
         return integer_ids(y_true, y_pred.shape[0])
 
     def anchor_losses(self, rows, columns, pairs, row_negatives=None, *, form="out", separate=False):
@@ -157,8 +157,8 @@ class ContrastiveLoss(keras.losses.Loss):
     def get_config(self):
         if isinstance(self.temperature, keras.Layer):
             raise TypeError(
-                f"{self.name} is built around the layer {self.temperature.name!r}, which the model owns and saves: "
-                "it has no config of its own."
+                f"{self.name} is built around the layer {self.temperature.name!r}, which the model owns and "
+                "saves: it has no config of its own."
             )
         return {
             "temperature": float(self.temperature),
@@ -220,8 +220,8 @@ def integer_ids(ids, batch):
     dtype = None if kind in ("U", "S", "O") else keras.backend.standardize_dtype(_tensor(ids).dtype)
     if dtype is None or "int" not in dtype:
         raise TypeError(
-            f"y_true must hold integer ids, got {'strings or objects' if dtype is None else dtype}. Number the "
-            "labels first, for example with np.unique(labels, return_inverse=True)[1]."
+            f"y_true must hold integer ids, got {dtype or 'strings or objects'}. Number the labels "
+            "first, for example with np.unique(labels, return_inverse=True)[1]."
         )
     ids = _tensor(ids)
     if len(ids.shape) == 2 and ids.shape[1] == 1:
@@ -243,8 +243,8 @@ def _embeddings(y_pred):
             raise ValueError(f"y_pred as a pair must be two tensors (batch, dim), got shapes {shapes}.")
         if None not in (shapes[0][0], shapes[1][0]) and shapes[0][0] != shapes[1][0]:
             raise ValueError(
-                f"queries and keys must have the same batch, got shapes {shapes}; give keys without a query as "
-                "negatives."
+                f"queries and keys must have the same batch, got shapes {shapes}; give keys without a query "
+                "as negatives."
             )
         y_pred = ops.stack(pair, axis=1)
     y_pred = ops.cast(_tensor(y_pred), "float32")

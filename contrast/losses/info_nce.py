@@ -16,20 +16,21 @@ class InfoNCE(TwoSided):
 
     Use it when every row has exactly one positive: image and caption, question and passage. With several
     positives a row use `SupervisedContrastive`; with both views on one side, `NTXent`; with graded targets,
-    `SoftTargetContrastive`. A batch of one has nothing to tell apart: its loss is 0 unless `negatives` are given.
+    `SoftTargetContrastive`. A batch of one has nothing to tell apart: its loss is 0 unless `negatives` are
+    given.
 
     Args:
         temperature: positive float, or a `contrast.layers.Temperature` that the model owns.
         symmetric: also let each key choose among the queries, and average.
         same_id: what rows with an equal id are to each other. `"ignore"`: neither positive nor negative.
             `"shared"`: positives that share the target mass, $\ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i}
-            \log p_{ip}$ with $P_i$ all keys of row i's id. `"positive"`: positives each of which competes with
-            the negatives alone, $\ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log \frac{e^{s_{ip}}}{e^{s_{ip}} +
-            \sum_{n \notin P_i} e^{s_{in}}}$.
+            \log p_{ip}$ with $P_i$ all keys of row i's id. `"positive"`: positives each of which competes
+            with the negatives alone, $\ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log
+            \frac{e^{s_{ip}}}{e^{s_{ip}} + \sum_{n \notin P_i} e^{s_{in}}}$.
         normalize, no_positive, tile_size, reduction, name: see `ContrastiveLoss`.
 
-    Inputs: `y_pred` is `(batch, 2, dim)`, queries then keys, or the pair itself; `y_true` is `(batch,)` integer
-    ids or `None`. `negatives` are further keys; queries alone see them.
+    Inputs: `y_pred` is `(batch, 2, dim)`, queries then keys, or the pair itself; `y_true` is `(batch,)`
+    integer ids or `None`. `negatives` are further keys; queries alone see them.
 
     Raises:
         ValueError: if queries and keys differ in shape, or the temperature is not positive.

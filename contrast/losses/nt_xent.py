@@ -18,15 +18,15 @@ class NTXent(OneSided):
     Args:
         temperature: positive float, or a `contrast.layers.Temperature` that the model owns.
         same_id: what views of other samples with an equal id are, and how several positives are counted (more
-            than two views are several positives, too): `"positive"`: each positive competes with the negatives
-            alone, $\ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log \frac{e^{s_{ip}}}{e^{s_{ip}} +
+            than two views are several positives, too): `"positive"`: each positive competes with the
+            negatives alone, $\ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log \frac{e^{s_{ip}}}{e^{s_{ip}} +
             \sum_{n \notin P_i} e^{s_{in}}}$; `"shared"`: positives share the target mass and stand in the
-            denominator, as in `SupervisedContrastive`; `"ignore"`: samples of equal id are neither positive nor
-            negative, the sample's own views compete separately.
+            denominator, as in `SupervisedContrastive`; `"ignore"`: samples of equal id are neither positive
+            nor negative, the sample's own views compete separately.
         normalize, no_positive, tile_size, reduction, name: see `ContrastiveLoss`.
 
-    Inputs: `y_pred` is `(batch, views, dim)` with at least two views, or a pair; `y_true` is `(batch,)` integer
-    ids or `None`.
+    Inputs: `y_pred` is `(batch, views, dim)` with at least two views, or a pair; `y_true` is `(batch,)`
+    integer ids or `None`.
 
     Raises:
         ValueError: if there is one view and no id, so that nothing has a positive.

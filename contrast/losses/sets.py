@@ -44,7 +44,8 @@ def agreement_penalty(a_to_b, b_to_a, kind="diagonal", valid=None):
     Returns:
         A float32 scalar.
 
-    Reference: [Qu et al., 2023](https://arxiv.org/abs/2210.15601), the symmetry term.
+    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive Loss",
+    WACV 2023.
     """
     check_choice("kind", kind, AGREEMENTS[:2])
     square = ops.square(ops.cast(a_to_b, "float32") - ops.transpose(ops.cast(b_to_a, "float32")))
@@ -84,7 +85,8 @@ def set_contrastive_loss(
         direction: `"both"`, or only the term in which a picks among b (`"a_to_b"`), or the other way round.
         agreement: `"diagonal"`, `"full"` (all pairs of the batch) or `None`.
         agreement_weight: the factor alpha.
-        temperature: positive number or tensor that divides the similarities; 1 leaves the scale to the embeddings.
+        temperature: positive number or tensor that divides the similarities; 1 leaves the scale to the
+            embeddings.
         normalize: scale elements to unit length first.
 
     Returns:
@@ -99,7 +101,8 @@ def set_contrastive_loss(
     >>> tuple(contrast.losses.set_contrastive_loss(a, b).shape)
     ()
 
-    Reference: [Qu et al., 2023](https://arxiv.org/abs/2210.15601).
+    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive Loss",
+    WACV 2023.
     """
     check_choice("direction", direction, DIRECTIONS)
     check_choice("agreement", agreement, AGREEMENTS)

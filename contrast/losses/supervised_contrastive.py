@@ -16,8 +16,8 @@ class SupervisedContrastive(OneSided):
     \ell^{in}_i = -\log \frac{\sum_{p \in P_i} w_{ip} e^{s_{ip}}}{\sum_{p \in P_i} w_{ip}
     \sum_{a \in A_i} e^{s_{ia}}}.$$
 
-    Use it when ids are classes or groups. Where each sample is its own class, two views make it `NTXent`. With
-    `no_positive="drop"` samples alone in their group are not even negatives of others.
+    Use it when ids are classes or groups. Where each sample is its own class, two views make it `NTXent`.
+    With `no_positive="drop"` samples alone in their group are not even negatives of others.
 
     Args:
         temperature: positive float, or a `contrast.layers.Temperature` that the model owns.

@@ -8,9 +8,9 @@ from contrast import backend
 def total_loss(model, mean=None, loss=None):
     """Adds up what a model trains on: the one way out of a `compute_loss` of your own.
 
-    Under `tf.distribute` gradients are summed over the replicas, so each replica's mean must be divided by their
-    number. A `keras.losses.Loss`, those of this library included, has done so when it returns; a mean that
-    you wrote with operations has not.
+    Under `tf.distribute` gradients are summed over the replicas, so each replica's mean must be divided by
+    their number. A `keras.losses.Loss`, those of this library included, has done so when it returns; a mean
+    that you wrote with operations has not.
 
     Args:
         model: the model, whose `losses` (regularisers, `add_loss`) are added.

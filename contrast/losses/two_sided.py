@@ -9,8 +9,8 @@ from contrast.ops import TILE_SIZE
 class TwoSided(ContrastiveLoss):
     """Queries choose among keys and, if `symmetric`, keys among queries.
 
-    A subclass implements `direction(rows, columns, targets, negatives, candidate_mask)`, the losses of all rows
-    against all columns, and `mirrored(targets)` where the targets of the other direction differ.
+    A subclass implements `direction(rows, columns, targets, negatives, candidate_mask)`, the losses of all
+    rows against all columns, and `mirrored(targets)` where the targets of the other direction differ.
     """
 
     def __init__(

@@ -53,8 +53,8 @@ class Pairs:
             columns: int tensor `(c,)` of column numbers, or `None` for all.
 
         Returns:
-            `candidates`: bool `(r, c)`, the pairs in the denominator; `positives`: float32 `(r, c)`, the weight
-            of each pair as a positive, 0 where it is none. What the masks leave out is neither.
+            `candidates`: bool `(r, c)`, the pairs in the denominator; `positives`: float32 `(r, c)`, the
+            weight of each pair as a positive, 0 where it is none. What the masks leave out is neither.
         """
         row_instances = _part(self.row_instances, rows)[:, None]
         column_instances = _part(self.column_instances, columns)[None, :]

@@ -1,8 +1,8 @@
 """Row statistics of a similarity matrix that is never held whole.
 
-The matrix of logits $s_{ij} = a_i \\cdot b_j$ is visited tile by tile: forward keeps a running log-sum-exp for each
-row, backward computes each tile once more. Memory is that of one tile and of the embeddings, whatever the
-number of rows and columns.
+The matrix of logits $s_{ij} = a_i \\cdot b_j$ is visited tile by tile: forward keeps a running log-sum-exp
+for each row, backward computes each tile once more. Memory is that of one tile and of the embeddings,
+whatever the number of rows and columns.
 """
 
 from typing import NamedTuple
@@ -140,7 +140,7 @@ class _Competition:
 
 
 def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
-    """Row statistics `(rows, k)` with a gradient for `rows`, `columns` and `extra` that recomputes the tiles."""
+    """Row statistics `(rows, k)`; the gradient for `rows`, `columns` and `extra` recomputes the tiles."""
     one_sided = columns is None
 
     @ops.custom_gradient
@@ -230,7 +230,7 @@ def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
 
 
 class _Tiles:
-    """`count` rows (or columns) cut into tiles of `size`; the last tile is filled up with repeated numbers."""
+    """`count` rows (or columns) in tiles of `size`; the last tile is filled up with repeated numbers."""
 
     def __init__(self, count, size):
         self.count = count
@@ -240,8 +240,8 @@ class _Tiles:
     def visit(self, body, carry, outputs):
         """`carry, outs = body(carry, numbers, valid)` for each tile.
 
-        A single tile gets `None` for both: all numbers, all valid. Each of the `outputs` tensors that `body` puts
-        out has the tile's numbers on its first axis; they come back joined along it.
+        A single tile gets `None` for both: all numbers, all valid. Each of the `outputs` tensors that
+        `body` puts out has the tile's numbers on its first axis; they come back joined along it.
         """
         if self.is_single:
             return body(carry, None, None)
