@@ -44,8 +44,8 @@ def agreement_penalty(a_to_b, b_to_a, kind="diagonal", valid=None):
     Returns:
         A float32 scalar.
 
-    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive Loss",
-    WACV 2023.
+    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive
+    Loss", WACV 2023.
     """
     check_choice("kind", kind, AGREEMENTS[:2])
     square = ops.square(ops.cast(a_to_b, "float32") - ops.transpose(ops.cast(b_to_a, "float32")))
@@ -101,8 +101,8 @@ def set_contrastive_loss(
     >>> tuple(contrast.losses.set_contrastive_loss(a, b).shape)
     ()
 
-    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive Loss",
-    WACV 2023.
+    Reference: Qu, Tuytelaars and Moens, "Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive
+    Loss", WACV 2023.
     """
     check_choice("direction", direction, DIRECTIONS)
     check_choice("agreement", agreement, AGREEMENTS)
