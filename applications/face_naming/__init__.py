@@ -2,6 +2,7 @@
 
 from applications.face_naming.corpus import DigitWorld, IdentityWorld, digit_photos, identity_photos
 from applications.face_naming.evaluation import bounds, score
+from applications.face_naming.face_bank import BankedBatches, face_bank
 from applications.face_naming.folder import load_folder, save_folder
 from applications.face_naming.formats import (
     NONAME,
@@ -12,10 +13,13 @@ from applications.face_naming.formats import (
     split_photos,
 )
 from applications.face_naming.secla import SECLA, Recipe
+from applications.face_naming.secla_b import SECLAB, fit_stages
 
 __all__ = [
     "NONAME",
     "SECLA",
+    "SECLAB",
+    "BankedBatches",
     "CaptionedPhoto",
     "DigitWorld",
     "IdentityWorld",
@@ -24,6 +28,8 @@ __all__ = [
     "Recipe",
     "bounds",
     "digit_photos",
+    "face_bank",
+    "fit_stages",
     "identity_photos",
     "load_folder",
     "names_in_caption",

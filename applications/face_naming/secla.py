@@ -55,6 +55,11 @@ class Recipe:
         optimizer.exclude_from_weight_decay(var_names=["bias"])
         return optimizer
 
+    def compile_options(self, photos: int) -> dict:
+        """Arguments of `compile`: the optimizer, and several steps per call where the backend has them."""
+        steps = 1 if keras.backend.backend() == "torch" else 25
+        return {"optimizer": self.optimizer(photos), "steps_per_execution": steps}
+
 
 @keras.saving.register_keras_serializable(package="face_naming")
 class SECLA(keras.Model):
@@ -80,6 +85,10 @@ class SECLA(keras.Model):
         agreement_weight: the factor alpha.
         normalize: scale embeddings to unit length. The paper does not; with it, give a temperature as well.
         temperature: positive float that divides the scores, or `"learned"`. The paper has none.
+        kernel_initializer: name of a Keras initialiser of the projectors, or `"official"`, PyTorch's
+            default. That one suits feature vectors of some length, such as a pretrained encoder's; the
+            faint features of an
+            encoder that starts from scratch want a larger start: `"glorot_uniform"`.
 
     Inputs: dicts as `PhotoBatches` makes them: `faces`, `face_mask`, `names`, `name_mask`. A call returns the
     embeddings of faces and names, `(batch, faces, embedding_dim)` and `(batch, names, embedding_dim)`.
@@ -113,6 +122,7 @@ class SECLA(keras.Model):
         agreement_weight=0.15,
         normalize=False,
         temperature=1.0,
+        kernel_initializer="official",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -128,11 +138,10 @@ class SECLA(keras.Model):
         self.encode_faces = FoldViews(face_encoder, name="faces") if face_encoder is not None else None
         self.encode_names = FoldViews(name_encoder, name="names") if name_encoder is not None else None
         shared = (hidden_dim, embedding_dim, embedding_dim)
-        # PyTorch's default initialisation, as in the official code.
-        options = {
-            "normalize": normalize,
-            "kernel_initializer": keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
-        }
+        self.kernel_initializer = kernel_initializer
+        if kernel_initializer == "official":
+            kernel_initializer = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+        options = {"normalize": normalize, "kernel_initializer": kernel_initializer}
         self.face_projector = ProjectionHead(
             shared, use_bias=(False, True, True), name="face_projector", **options
         )
@@ -152,6 +161,7 @@ class SECLA(keras.Model):
         defaults = {"hidden_dim": 64, "embedding_dim": 32}
         if item["faces"].ndim == 5:
             defaults["face_encoder"] = ConvNet((16, 32, 64), normalization="group")
+            defaults["kernel_initializer"] = "glorot_uniform"
         if item["names"].dtype.kind == "i":
             defaults["name_encoder"] = NameEncoder(32)
         model = cls(**{**defaults, **options})
@@ -191,26 +201,33 @@ class SECLA(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        faces, names = inputs["faces"], inputs["names"]
-        if self.encode_faces is not None:
-            faces = self.encode_faces(faces, training=training)
+        names = inputs["names"]
         if self.encode_names is not None:
             names = self.encode_names(names, training=training)
-        return self.face_projector(faces), self.name_projector(names)
+        return self.project_faces(inputs["faces"], training), self.name_projector(names)
+
+    def project_faces(self, faces, training=None):
+        """Faces `(batch, faces, ...)` in the common space, `(batch, faces, embedding_dim)`."""
+        if self.encode_faces is not None:
+            faces = self.encode_faces(faces, training=training)
+        return self.face_projector(faces)
 
     def compute_loss(self, x, y=None, y_pred=None, sample_weight=None, training=True):
         faces, names = y_pred
-        loss = set_contrastive_loss(
+        return total_loss(self, mean=self.set_loss(names, faces, x["name_mask"], x["face_mask"]))
+
+    def set_loss(self, names, faces, name_mask, face_mask):
+        """The paper's loss of projected names and faces, with this model's options; a scalar."""
+        return set_contrastive_loss(
             names,
             faces,
-            x["name_mask"],
-            x["face_mask"],
+            name_mask,
+            face_mask,
             direction=_DIRECTIONS[self.direction],
             agreement=self.agreement,
             agreement_weight=self.agreement_weight,
             temperature=self.score_temperature,
         )
-        return total_loss(self, mean=loss)
 
     @property
     def score_temperature(self):
@@ -247,7 +264,7 @@ class SECLA(keras.Model):
         ordered = _InOrder(batches)
         self._check_shapes(ordered[0])
         scale = 1.0 / float(ops.convert_to_numpy(self.score_temperature))
-        faces, names = self.predict(ordered, verbose=0)
+        faces, names = self.predict(ordered, verbose=0)[:2]
         return [
             _named(photo, face @ name.T * scale, threshold)
             for photo, face, name in zip(batches.photos, faces, names, strict=False)
@@ -299,7 +316,7 @@ def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = 
     batches = PhotoBatches(photos, features, seed=seed)
     model = SECLA.small(batches)
     recipe = Recipe.small(epochs or (12 if data is None else 20))
-    model.compile(recipe.optimizer(len(photos)))
+    model.compile(**recipe.compile_options(len(photos)))
     callbacks = []
     for name, some in (("face_accuracy", photos), ("val_face_accuracy", held_out)):
         if some and all(photo.truth is not None for photo in some):
@@ -331,6 +348,7 @@ _CONFIG = (
     "agreement_weight",
     "normalize",
     "temperature",
+    "kernel_initializer",
 )
 
 
