@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
+from scipy.optimize import linear_sum_assignment
 
 from applications.face_naming.callbacks import NamingAccuracy
 from applications.face_naming.corpus import DigitWorld
@@ -239,16 +240,17 @@ class SECLA(keras.Model):
         photos: PhotoBatches | Sequence[CaptionedPhoto],
         name_features: Mapping[str, np.ndarray] | None = None,
         threshold: float | None = None,
+        one_to_one: bool = False,
     ) -> list[NamedPhoto]:
         """Gives each face the best name of its photo's caption, or `NONAME`.
-
-        Two faces may receive the same name.
 
         Args:
             photos: photos, or batches of them (whose order and name features are then used).
             name_features: vectors of the names and of `NONAME`, for a model without a name encoder.
-            threshold: a face whose best score is not above it is `NONAME`; `None` rejects nobody. The
-                official code's variant is 0.
+            threshold: a face whose score is not above it is `NONAME`; `None` rejects nobody. The official
+                code's variant is 0.
+            one_to_one: give no name to two faces of a photo: the assignment with the largest sum of scores,
+                in which any number of faces may be `NONAME`. The paper lets two faces have one name.
 
         Returns:
             One `NamedPhoto` for each photo, in the order of the photos.
@@ -266,7 +268,7 @@ class SECLA(keras.Model):
         scale = 1.0 / float(ops.convert_to_numpy(self.score_temperature))
         faces, names = self.predict(ordered, verbose=0)[:2]
         return [
-            _named(photo, face @ name.T * scale, threshold)
+            _named(photo, face @ name.T * scale, threshold, one_to_one)
             for photo, face, name in zip(batches.photos, faces, names, strict=False)
         ]
 
@@ -352,15 +354,23 @@ _CONFIG = (
 )
 
 
-def _named(photo, scores, threshold):
+def _named(photo, scores, threshold, one_to_one):
     """The `NamedPhoto` of one photo from its padded score table `(faces, names)`."""
     candidates = (*photo.names, NONAME)
     scores = scores[: len(photo.faces), : len(candidates)]
-    best = np.argmax(scores, axis=1) if len(scores) else np.zeros(0, int)
-    names = [candidates[index] for index in best]
+    chosen = _assigned(scores) if one_to_one else np.argmax(scores, axis=1)
+    names = [candidates[index] for index in chosen]
     if threshold is not None:
-        names = [name if row.max() > threshold else NONAME for name, row in zip(names, scores, strict=True)]
+        scored = zip(names, chosen, scores, strict=True)
+        names = [name if row[index] > threshold else NONAME for name, index, row in scored]
     ranked = np.sort(scores, axis=1)
     margins = ranked[:, -1] - ranked[:, -2] if len(candidates) > 1 else np.full(len(scores), np.inf)
     noface = tuple(name for name in photo.names if name not in names)
     return NamedPhoto(candidates, scores, tuple(names), margins, noface)
+
+
+def _assigned(scores):
+    """The column of each row in the assignment of the largest sum; the last column serves any number."""
+    repeated = np.concatenate([scores, np.repeat(scores[:, -1:], max(0, len(scores) - 1), axis=1)], axis=1)
+    rows, columns = linear_sum_assignment(repeated, maximize=True)
+    return np.minimum(columns[np.argsort(rows)], scores.shape[1] - 1)

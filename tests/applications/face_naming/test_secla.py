@@ -1,3 +1,5 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -115,6 +117,33 @@ def test_threshold_and_answers():
         assert (named.margins >= 0).all()
     rejected = model.name_faces(some, threshold=np.inf)
     assert all(name == NONAME for named in rejected for name in named.names)
+
+
+def test_one_to_one_is_the_best_assignment_by_brute_force():
+    crowd = [photo for photo in PHOTOS if len(photo.faces) > 1]
+    model = SECLA.small(batches(crowd))
+    repeated = 0
+    for plain, assigned in zip(
+        model.name_faces(crowd, WORLD.name_features),
+        model.name_faces(crowd, WORLD.name_features, one_to_one=True),
+        strict=True,
+    ):
+        real = [name for name in assigned.names if name != NONAME]
+        assert len(set(real)) == len(real)
+        columns = range(len(plain.candidates))
+        last = len(plain.candidates) - 1
+        best = max(
+            sum(plain.scores[row, column] for row, column in enumerate(choice))
+            for choice in itertools.product(columns, repeat=len(plain.scores))
+            if len({c for c in choice if c != last}) == sum(c != last for c in choice)
+        )
+        total = sum(
+            row[assigned.candidates.index(name)]
+            for name, row in zip(assigned.names, assigned.scores, strict=True)
+        )
+        assert total == pytest.approx(best, rel=1e-5)
+        repeated += plain.names != assigned.names
+    assert repeated, "some photo gave one name to two faces"
 
 
 def test_order_of_answers_is_that_of_the_photos_though_batches_are_shuffled():
