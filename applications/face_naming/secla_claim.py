@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from applications.claims import OBSERVATION, Arm, ArmResult, Check, Claim
+from applications.claims import CLAIM, OBSERVATION, Arm, ArmResult, Check, Claim
 from applications.face_naming.callbacks import NamingAccuracy
 from applications.face_naming.corpus import DigitWorld, IdentityWorld
 from applications.face_naming.evaluation import bounds, score
@@ -52,60 +52,46 @@ ARMS = {
 
 def claims() -> list[Claim]:
     """The experiment on identity vectors, which checks the claim, and on pixels, as it comes out."""
+    at_least = Check("face accuracy with agreement is at least .94", lambda r: _mean(r, AGREEMENT) >= 0.94)
     return [
-        Claim(
-            task="face_naming",
-            paper="secla",
-            corpus="identity vectors",
-            primary_metric="face_accuracy",
-            arms=[Arm(name, partial(_run, identity_photos, 20, train)) for name, train in ARMS.items()],
-            checks=[
-                Check("face accuracy with agreement is at least .94", lambda r: _mean(r, AGREEMENT) >= 0.94),
-                Check(
-                    "both and agreement is above names to faces only",
-                    lambda r: _mean(r, AGREEMENT) > _mean(r, NAMES_TO_FACES),
-                ),
-                Check(
-                    "both and agreement is above faces to names only",
-                    lambda r: _mean(r, AGREEMENT) > _mean(r, FACES_TO_NAMES),
-                ),
-                Check(
-                    "agreement loses at most .005 against both directions",
-                    lambda r: _mean(r, AGREEMENT) >= _mean(r, BOTH) - 0.005,
-                ),
-                Check(
-                    "the second stage of SECLA-B gains at least .1 on the first",
-                    lambda r: _mean(r, TWO_STAGES) >= _mean(r, EASY) + 0.1,
-                ),
-            ],
-            reference=AGREEMENT,
-            baselines=partial(_baselines, identity_photos),
+        _claim("identity vectors", identity_photos, 20, [at_least, *_checks(CLAIM)]),
+        _claim("digit photos", digit_photos, 8, _checks(OBSERVATION)),
+    ]
+
+
+def _claim(corpus, make_photos, epochs, checks):
+    return Claim(
+        task="face_naming",
+        paper="secla",
+        corpus=corpus,
+        primary_metric="face_accuracy",
+        arms=[Arm(name, partial(_run, make_photos, epochs, train)) for name, train in ARMS.items()],
+        checks=checks,
+        reference=AGREEMENT,
+        baselines=partial(_baselines, make_photos),
+    )
+
+
+def _checks(kind):
+    singles = [
+        Check(
+            f"both and agreement is above {name}",
+            lambda r, name=name: _mean(r, AGREEMENT) > _mean(r, name),
+            kind,
+        )
+        for name in (NAMES_TO_FACES, FACES_TO_NAMES)
+    ]
+    return [
+        *singles,
+        Check(
+            "agreement loses at most .005 against both directions",
+            lambda r: _mean(r, AGREEMENT) >= _mean(r, BOTH) - 0.005,
+            kind,
         ),
-        Claim(
-            task="face_naming",
-            paper="secla",
-            corpus="digit photos",
-            primary_metric="face_accuracy",
-            arms=[Arm(name, partial(_run, digit_photos, 8, train)) for name, train in ARMS.items()],
-            checks=[
-                Check(
-                    "both and agreement is above each single direction",
-                    lambda r: _mean(r, AGREEMENT) > max(_mean(r, NAMES_TO_FACES), _mean(r, FACES_TO_NAMES)),
-                    OBSERVATION,
-                ),
-                Check(
-                    "agreement loses at most .005 against both directions",
-                    lambda r: _mean(r, AGREEMENT) >= _mean(r, BOTH) - 0.005,
-                    OBSERVATION,
-                ),
-                Check(
-                    "the second stage of SECLA-B gains at least .1 on the first",
-                    lambda r: _mean(r, TWO_STAGES) >= _mean(r, EASY) + 0.1,
-                    OBSERVATION,
-                ),
-            ],
-            reference=AGREEMENT,
-            baselines=partial(_baselines, digit_photos),
+        Check(
+            "the second stage of SECLA-B gains at least .1 on the first",
+            lambda r: _mean(r, TWO_STAGES) >= _mean(r, EASY) + 0.1,
+            kind,
         ),
     ]
 

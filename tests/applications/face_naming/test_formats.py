@@ -91,7 +91,8 @@ def test_wrong_types_are_told(changes, message):
 
 
 def test_crops_may_overshoot_a_little():
-    CaptionedPhoto(np.full((1, 4, 4, 1), 1.0000002), ())
+    photo = CaptionedPhoto(np.full((1, 4, 4, 1), 1.0000002), ())
+    np.testing.assert_allclose(photo.faces, 1, atol=1e-6)
 
 
 def test_named_photo_wants_a_score_of_every_candidate():
