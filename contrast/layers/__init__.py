@@ -1,7 +1,21 @@
-"""Layers for contrastive models."""
+"""Layers for contrastive models, and what they remember."""
 
+from contrast.layers.embedding_bank import EmbeddingBank, Nearest
 from contrast.layers.fold_views import FoldViews
+from contrast.layers.memory_queue import MemoryQueue, QueueContents
+from contrast.layers.momentum_encoder import MomentumEncoder
 from contrast.layers.projection_head import ProjectionHead
+from contrast.layers.prototypes import Prototypes
 from contrast.layers.temperature import Temperature
 
-__all__ = ["FoldViews", "ProjectionHead", "Temperature"]
+__all__ = [
+    "EmbeddingBank",
+    "FoldViews",
+    "MemoryQueue",
+    "MomentumEncoder",
+    "Nearest",
+    "ProjectionHead",
+    "Prototypes",
+    "QueueContents",
+    "Temperature",
+]

@@ -18,7 +18,7 @@ def total_loss(model, mean=None, loss=None):
         loss: scalar tensor: what one or several `Loss` objects returned, summed; left as it is. Or `None`.
 
     Returns:
-        A scalar tensor.
+        A float32 scalar.
 
     Raises:
         ValueError: if both `mean` and `loss` are `None`.
@@ -34,8 +34,8 @@ def total_loss(model, mean=None, loss=None):
     if mean is None and loss is None:
         raise ValueError("total_loss needs mean or loss, got None for both.")
     replicas = backend.replica_count()
-    terms = [loss] if loss is not None else []
-    if mean is not None:
-        terms.append(mean / replicas)
-    terms += [ops.sum(extra) / replicas for extra in model.losses]
+    means = [] if mean is None else [mean]
+    terms = [ops.cast(ops.sum(term), "float32") / replicas for term in (*means, *model.losses)]
+    if loss is not None:
+        terms.append(ops.cast(loss, "float32"))
     return sum(terms[1:], terms[0])

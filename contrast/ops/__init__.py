@@ -2,6 +2,7 @@
 
 from contrast.ops.pairs import Pairs
 from contrast.ops.similarity import l2_normalize, max_mean_similarity
+from contrast.ops.sinkhorn import sinkhorn
 from contrast.ops.tiled import TILE_SIZE, RowStatistics, count_positives, positive_competition, row_statistics
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "max_mean_similarity",
     "positive_competition",
     "row_statistics",
+    "sinkhorn",
 ]

@@ -249,6 +249,7 @@ def test_total_loss_adds_the_models_own_losses():
     model(VIEWS)
     penalty = float(to_numpy(sum(model.losses)))
     assert_close(total_loss(model, mean=ops.ones(()), loss=2 * ops.ones(())), 3 + penalty)
+    assert_close(total_loss(model, mean=ops.ones((), "bfloat16")), 1 + penalty)
     with pytest.raises(ValueError, match="mean or loss"):
         total_loss(model)
 
