@@ -1,0 +1,21 @@
+"""Random views of images and clips, drawn per image, on every backend and inside `fit`.
+
+The layers follow Keras's own augmentation layers: they draw unless they are told `training=False` or stand
+in a model that predicts. Images are `(batch, height, width, channels)`.
+"""
+
+from contrast.augmentation.multi_view import MultiView
+from contrast.augmentation.one_draw_per_clip import OneDrawPerClip
+from contrast.augmentation.random_apply import RandomApply
+from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
+from contrast.augmentation.random_resized_crop import RandomResizedCrop
+from contrast.augmentation.simclr import simclr_augmentation
+
+__all__ = [
+    "MultiView",
+    "OneDrawPerClip",
+    "RandomApply",
+    "RandomGaussianBlur",
+    "RandomResizedCrop",
+    "simclr_augmentation",
+]

@@ -1,0 +1,80 @@
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="contrast")
+class MultiView(keras.Layer):
+    """Several views of each sample, side by side on a new axis.
+
+    Args:
+        augmentation: one layer or model, called once for each view; or a list of them, one for each view.
+        views: how many views; with a list, its length or `None`. One augmentation needs it.
+
+    Call: `(batch, ...)` to `(batch, views, ...)`, as `contrast.losses` and `contrast.layers.FoldViews` want.
+        With `training=False` the augmentations are told so: a view is what each gives at inference.
+
+    Raises:
+        ValueError: if `views` is below 1, missing, or another number than the list holds, or the views differ
+            in shape.
+
+    Example:
+
+    >>> two = contrast.augmentation.MultiView(contrast.augmentation.simclr_augmentation(24), 2)
+    >>> tuple(two(np.zeros((4, 32, 32, 3), "float32"), training=True).shape)
+    (4, 2, 24, 24, 3)
+    """
+
+    def __init__(self, augmentation, views=None, **kwargs):
+        super().__init__(**kwargs)
+        each = list(augmentation) if isinstance(augmentation, list | tuple) else None
+        if each is not None and (not each or views not in (None, len(each))):
+            raise ValueError(
+                f"views must be the number of augmentations, at least 1, got views={views} and {len(each)} "
+                "augmentations."
+            )
+        if each is None and (views is None or views < 1):
+            raise ValueError(f"views must be at least 1, got {views}.")
+        self.augmentations = [augmentation] if each is None else each
+        self.views = views if each is None else len(each)
+        self.shared = each is None
+
+    def _one_a_view(self):
+        return list(self.augmentations) * (self.views if self.shared else 1)
+
+    def build(self, input_shape):
+        for augmentation in self.augmentations:
+            if not augmentation.built:
+                augmentation.build(input_shape)
+
+    def call(self, inputs, training=True):
+        views = [
+            # A copy: on PyTorch keras.layers.RandomBrightness writes into its input.
+            augmentation(ops.copy(inputs), training=bool(training))
+            for augmentation in self._one_a_view()
+        ]
+        self._check_alike([view.shape for view in views])
+        return ops.stack([ops.cast(view, self.compute_dtype) for view in views], axis=1)
+
+    def _check_alike(self, shapes):
+        shapes = sorted({tuple(shape[1:]) for shape in shapes}, key=str)
+        if len(shapes) > 1:
+            raise ValueError(f"MultiView needs views of one shape, got {', '.join(map(str, shapes))}.")
+
+    def compute_output_shape(self, input_shape):
+        shapes = [augmentation.compute_output_shape(input_shape) for augmentation in self.augmentations]
+        self._check_alike(shapes)
+        return (input_shape[0], self.views, *shapes[0][1:])
+
+    def get_config(self):
+        layers = [keras.saving.serialize_keras_object(augmentation) for augmentation in self.augmentations]
+        return {
+            **super().get_config(),
+            "augmentation": layers[0] if self.shared else layers,
+            "views": self.views,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(
+            **{**config, "augmentation": keras.saving.deserialize_keras_object(config["augmentation"])}
+        )

@@ -1,0 +1,143 @@
+import keras
+from keras import ops
+
+from contrast.encoders.transformer_block import TransformerBlock
+
+
+@keras.saving.register_keras_serializable(package="contrast")
+class TextTransformer(keras.Model):
+    """A small transformer over token ids; id 0 is padding, which nothing attends to and no feature sees.
+
+    Args:
+        vocabulary_size: ids are from 0 (padding) to `vocabulary_size - 1`.
+        dim: width of the tokens and of the feature vector.
+        depth: number of blocks.
+        heads: attention heads; they divide `dim`.
+        mlp_ratio: width of the blocks' hidden layer over `dim`.
+        max_length: most tokens in a text.
+        pooling: `"mean"` over the real tokens, or `"first"`: the feature of the first token.
+        dropout: in the blocks.
+        seed: int or `None`, of the dropout.
+
+    Call: ids `(batch, length)`, integers, to features `(batch, dim)`; a text of padding only has the feature
+        0. `token_features(ids)` gives `(batch, length, dim)`, 0 at padding. In a functional model ids come
+        from `keras.Input((length,), dtype="int32")`.
+
+    Raises:
+        ValueError: if a number is too small, `heads` does not divide `dim`, `pooling` is unknown, ids are not
+            integers `(batch, length)`, or longer than `max_length`.
+
+    Example:
+
+    >>> encoder = contrast.encoders.TextTransformer(vocabulary_size=50, dim=16, depth=2, heads=2)
+    >>> ids = np.array([[7, 12, 3, 0, 0], [4, 9, 9, 21, 2]])
+    >>> tuple(encoder(ids).shape)
+    (2, 16)
+    >>> tuple(encoder.token_features(ids).shape)
+    (2, 5, 16)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        dim=64,
+        depth=2,
+        heads=4,
+        mlp_ratio=4,
+        max_length=64,
+        pooling="mean",
+        dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if vocabulary_size < 2:
+            raise ValueError(
+                f"vocabulary_size must be at least 2, padding and a token, got {vocabulary_size}."
+            )
+        for name, number in (("dim", dim), ("depth", depth), ("heads", heads), ("max_length", max_length)):
+            if number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}.")
+        if dim % heads:
+            raise ValueError(f"heads must divide dim, got {heads} heads and dim {dim}.")
+        if pooling not in ("mean", "first"):
+            raise ValueError(f"pooling must be 'mean' or 'first', got {pooling!r}.")
+        self.vocabulary_size, self.dim, self.depth, self.heads = vocabulary_size, dim, depth, heads
+        self.mlp_ratio, self.max_length, self.pooling = mlp_ratio, max_length, pooling
+        self.dropout, self.seed = dropout, seed
+        self.embedding = keras.layers.Embedding(
+            vocabulary_size, dim, embeddings_initializer=_initializer(), dtype=self.dtype_policy
+        )
+        self.blocks = [
+            TransformerBlock(
+                heads,
+                mlp_ratio,
+                dropout,
+                None if seed is None else seed + number,
+                name=f"block_{number}",
+                dtype=self.dtype_policy,
+            )
+            for number in range(depth)
+        ]
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        self.embedding.build(input_shape)
+        self.places = self.add_weight(
+            shape=(self.max_length, self.dim), initializer=_initializer(), name="places"
+        )
+        for layer in (*self.blocks, self.norm):
+            layer.build((input_shape[0], None, self.dim))
+        self.built = True
+
+    def _check_ids(self, ids):
+        dtype = keras.backend.standardize_dtype(ids.dtype)
+        if len(ids.shape) != 2 or "int" not in dtype:
+            raise ValueError(
+                f"TextTransformer needs integer ids (batch, length), got {dtype} of shape {tuple(ids.shape)}."
+            )
+        if ids.shape[1] is not None and ids.shape[1] > self.max_length:
+            raise ValueError(f"ids must be at most max_length={self.max_length} long, got {ids.shape[1]}.")
+
+    def token_features(self, ids, training=None):
+        """The feature of each token, `(batch, length, dim)`; 0 at padding."""
+        self._check_ids(ids)
+        if not self.built:
+            self.build(ids.shape)
+        ids = ops.cast(ids, "int32")
+        real = ops.not_equal(ids, 0)
+        x = self.embedding(ids)
+        x = x + ops.cast(self.places[: ops.shape(ids)[1]], x.dtype)
+        for block in self.blocks:
+            x = block(x, mask=real, training=training)
+        x = self.norm(x)
+        return ops.where(real[:, :, None], x, ops.zeros_like(x))
+
+    def call(self, inputs, training=None):
+        features = self.token_features(inputs, training)
+        if self.pooling == "first":
+            return features[:, 0]
+        real = ops.cast(ops.not_equal(inputs, 0), "float32")
+        count = ops.maximum(ops.sum(real, axis=1, keepdims=True), 1.0)
+        return ops.cast(ops.sum(ops.cast(features, "float32"), axis=1) / count, features.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "dim": self.dim,
+            "depth": self.depth,
+            "heads": self.heads,
+            "mlp_ratio": self.mlp_ratio,
+            "max_length": self.max_length,
+            "pooling": self.pooling,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+
+
+def _initializer():
+    return keras.initializers.TruncatedNormal(stddev=0.02)

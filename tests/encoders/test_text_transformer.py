@@ -1,0 +1,84 @@
+import keras
+import numpy as np
+import pytest
+
+from contrast.encoders import TextTransformer
+from tests.case import assert_close, check_every_weight_moves, check_saved, to_numpy
+
+IDS = np.array([[7, 2, 3, 0, 0], [4, 9, 9, 1, 2], [5, 0, 0, 0, 0]], "int32")
+
+
+def small(**kwargs):
+    arguments = {"vocabulary_size": 10, "dim": 8, "depth": 2, "heads": 2, "max_length": 8, "seed": 0}
+    return TextTransformer(**{**arguments, **kwargs})
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_shapes_saving_and_training(pooling, tmp_path):
+    encoder = small(pooling=pooling)
+    assert tuple(encoder(keras.Input((None,), dtype="int32")).shape) == (None, 8)
+    assert encoder.predict(IDS, verbose=0).shape == (3, 8) == encoder.compute_output_shape(IDS.shape)
+    check_saved(encoder, IDS, tmp_path)
+    check_every_weight_moves(encoder, IDS, np.random.default_rng(1).normal(size=(3, 8)))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_padding_has_no_influence(pooling):
+    encoder = small(pooling=pooling)
+    features, tokens = to_numpy(encoder(IDS)), to_numpy(encoder.token_features(IDS))
+    longer = np.pad(IDS, ((0, 0), (0, 3)))
+    assert_close(encoder(longer), features, 1e-5)
+    assert_close(to_numpy(encoder.token_features(longer))[:, :5], tokens, 1e-5)
+    # Whatever the padding's own embedding and the places beyond the text hold.
+    table, places = to_numpy(encoder.embedding.embeddings), to_numpy(encoder.places)
+    encoder.embedding.embeddings.assign(np.where(np.arange(10)[:, None] == 0, 50.0, table))
+    encoder.places.assign(np.where(np.arange(8)[:, None] >= 3, 50.0, places))
+    changed = to_numpy(encoder(IDS))
+    assert_close(changed[[0, 2]], features[[0, 2]], 1e-5)
+    assert not np.allclose(changed[1], features[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_pooling_of_token_features(pooling):
+    encoder = small(pooling=pooling)
+    tokens = to_numpy(encoder.token_features(IDS))
+    assert (tokens[IDS == 0] == 0).all() and (np.abs(tokens[IDS != 0]).max(-1) > 0.1).all()
+    mean = tokens.sum(1) / (IDS != 0).sum(1, keepdims=True)
+    assert_close(encoder(IDS), mean if pooling == "mean" else tokens[:, 0], 1e-5)
+
+
+def test_order_and_neighbours_matter():
+    features = to_numpy(small()(np.array([[1, 2, 3], [3, 2, 1]])))
+    assert not np.allclose(features[0], features[1], atol=1e-4)
+    tokens = to_numpy(small().token_features(np.array([[1, 2, 3], [1, 2, 4]])))
+    assert not np.allclose(tokens[0, 0], tokens[1, 0], atol=1e-6)
+
+
+def test_a_text_of_padding_is_zero_and_finite():
+    encoder = small()
+    ids = np.array([[0, 0, 0], [1, 2, 3]])
+    features = to_numpy(encoder(ids))
+    assert (features[0] == 0).all() and np.isfinite(features).all()
+
+
+def test_half_precision():
+    features = small(dtype="mixed_bfloat16")(IDS)
+    assert keras.backend.standardize_dtype(features.dtype) == "bfloat16"
+    assert np.isfinite(to_numpy(keras.ops.cast(features, "float32"))).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: small(vocabulary_size=1), "vocabulary_size must be at least 2"),
+        (lambda: small(dim=9), "heads must divide dim"),
+        (lambda: small(depth=0), "depth must be at least 1"),
+        (lambda: small(pooling="last"), "pooling"),
+        (lambda: small()(IDS.astype("float32")), "integer ids"),
+        (lambda: small()(IDS[0]), "batch, length"),
+        (lambda: small()(np.ones((2, 9), "int32")), "at most max_length=8"),
+    ],
+)
+def test_bad_input(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
