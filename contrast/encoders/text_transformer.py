@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from contrast.encoders.transformer_block import TransformerBlock
+from contrast.encoders.transformer_block import transformer_blocks
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -55,7 +55,7 @@ class TextTransformer(keras.Model):
             raise ValueError(
                 f"vocabulary_size must be at least 2, padding and a token, got {vocabulary_size}."
             )
-        for name, number in (("dim", dim), ("depth", depth), ("heads", heads), ("max_length", max_length)):
+        for name, number in (("dim", dim), ("heads", heads), ("max_length", max_length)):
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}.")
         if dim % heads:
@@ -68,17 +68,7 @@ class TextTransformer(keras.Model):
         self.embedding = keras.layers.Embedding(
             vocabulary_size, dim, embeddings_initializer=_initializer(), dtype=self.dtype_policy
         )
-        self.blocks = [
-            TransformerBlock(
-                heads,
-                mlp_ratio,
-                dropout,
-                None if seed is None else seed + number,
-                name=f"block_{number}",
-                dtype=self.dtype_policy,
-            )
-            for number in range(depth)
-        ]
+        self.blocks = transformer_blocks(depth, heads, mlp_ratio, dropout, seed, self.dtype_policy)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=self.dtype_policy)
 
     def build(self, input_shape):

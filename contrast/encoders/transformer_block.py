@@ -98,3 +98,20 @@ class TransformerBlock(keras.Layer):
             "dropout": self.rate,
             "seed": self.seed,
         }
+
+
+def transformer_blocks(depth, heads, mlp_ratio, dropout, seed, dtype):
+    """`depth` blocks named `block_0`, `block_1` ...; each draws its dropout from a seed of its own."""
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1, got {depth}.")
+    return [
+        TransformerBlock(
+            heads,
+            mlp_ratio,
+            dropout,
+            None if seed is None else seed + number,
+            name=f"block_{number}",
+            dtype=dtype,
+        )
+        for number in range(depth)
+    ]

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from contrast.encoders.transformer_block import TransformerBlock
+from contrast.encoders.transformer_block import transformer_blocks
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -57,7 +57,7 @@ class ViT(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, number in (("patch_size", patch_size), ("dim", dim), ("depth", depth), ("heads", heads)):
+        for name, number in (("patch_size", patch_size), ("dim", dim), ("heads", heads)):
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}.")
         if dim % heads:
@@ -69,17 +69,7 @@ class ViT(keras.Model):
         self.patches = keras.layers.Conv2D(
             dim, patch_size, strides=patch_size, name="patches", dtype=self.dtype_policy
         )
-        self.blocks = [
-            TransformerBlock(
-                heads,
-                mlp_ratio,
-                dropout,
-                None if seed is None else seed + number,
-                name=f"block_{number}",
-                dtype=self.dtype_policy,
-            )
-            for number in range(depth)
-        ]
+        self.blocks = transformer_blocks(depth, heads, mlp_ratio, dropout, seed, self.dtype_policy)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=self.dtype_policy)
 
     def _check_size(self, shape):
