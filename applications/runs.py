@@ -118,6 +118,7 @@ class RunFolder:
                     marker = "." if len(values) < 30 else ""
                     axis.plot(range(1, len(values) + 1), values, label=label, marker=marker)
             axis.set(title=panel, xlabel="epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
         for axis in list(figure.axes)[len(panels) :]:
             axis.remove()
