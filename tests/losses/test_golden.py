@@ -60,17 +60,17 @@ def test_unilateral_with_soft_weights(golden, tile_size, labelled):
     assert_close(each, case[prefix + "per_anchor_soft"])
 
 
-def test_unilateral_with_pooled_pair_weights(golden):
-    case = golden("anomaly_detection")
-    ids, inlier, weight = unilateral_ids(case, False), case["is_inlier"], case["weight"]
+@pytest.mark.parametrize("labelled", [False, True])
+def test_unilateral_with_pooled_pair_weights(golden, labelled):
+    case, prefix = golden("anomaly_detection"), "lab_" if labelled else ""
+    ids, inlier, weight = unilateral_ids(case, labelled), case["is_inlier"], case[prefix + "weight"]
     column_weights = np.where(inlier, weight, 1).astype("float32")
-    each = SupervisedContrastive(temperature=float(case["tau"]), reduction="none")(
-        ids, case["z"][:, None], pair_weights=column_weights
-    )
-    each = ops.convert_to_numpy(each)
-    share = weight * (weight.sum() - weight)
+    loss = SupervisedContrastive(temperature=float(case["tau"]), reduction="none")
+    each = ops.convert_to_numpy(loss(ids, case["z"][:, None], pair_weights=column_weights))
+    partners = ((ids[:, None] == ids) * weight).sum(1) - weight
+    share = weight * partners
     pooled = inlier.mean() * (share * each).sum() / share.sum() + each[~inlier].sum() / len(each)
-    assert_close(pooled, case["loss_soft_pair"])
+    assert_close(pooled, case[prefix + "loss_soft_pair"])
 
 
 @tiles
