@@ -24,6 +24,7 @@ EXTRAS = {
     "PIL": "demo",
     "dlib": "faces",
     "face_recognition_models": "faces",
+    "usearch": "retrieval",
     "nbclient": "notebooks",
     "nbformat": "notebooks",
     "ipykernel": "notebooks",

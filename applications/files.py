@@ -1,30 +1,15 @@
-"""Files that are whole or absent: each is written beside its place and moved there."""
+"""Text and JSON files that are whole or absent."""
 
 import json
 import math
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, with the same suffix, that takes its place at the end.
-
-    After an error inside the block, `path` is as it was and the temporary file is gone.
-    """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes `text` as UTF-8."""
+    from contrast.data.files import whole_file
+
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

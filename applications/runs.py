@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from applications.environment import versions
-from applications.files import json_text, whole_file, write_text
+from applications.files import json_text, write_text
 
 if TYPE_CHECKING:
     import keras
@@ -48,7 +48,7 @@ class RunFolder:
         self.path = Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / ".writable", "")
+            (self.path / ".writable").touch()
             (self.path / ".writable").unlink()
         except OSError as error:
             raise ValueError(
@@ -122,11 +122,15 @@ class RunFolder:
             axis.legend()
         for axis in list(figure.axes)[len(panels) :]:
             axis.remove()
+        from contrast.data.files import whole_file
+
         with whole_file(self.path / CURVES) as temporary:
             figure.savefig(temporary, dpi=120)
 
     def save_model(self, model: "keras.Model") -> None:
         """Saves architecture, weights and optimizer; `keras.saving.load_model` reads them."""
+        from contrast.data.files import whole_file
+
         with whole_file(self.path / MODEL) as temporary:
             model.save(temporary)
 

@@ -17,7 +17,8 @@ from applications.face_naming.callbacks import NamingAccuracy
 from applications.face_naming.corpus import digit_world
 from applications.face_naming.formats import CaptionedPhoto, PhotoBatches
 from applications.face_naming.secla import SECLA, Recipe
-from applications.files import json_text, whole_file, write_text
+from applications.files import json_text, write_text
+from contrast.data.files import whole_file
 
 __all__ = ["DemoModel", "cache_folder", "load_or_train"]
 

@@ -3,15 +3,16 @@ import csv
 import json
 import logging
 import math
-import os
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from applications import runs
-from applications.files import json_text, whole_file
+from applications.files import json_text
 from applications.runs import RunFolder, default_path
+from contrast.data.files import whole_file
 
 
 def small_model():
@@ -81,10 +82,10 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
 
 
 def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
-    def read_only(source, target):
-        raise PermissionError(13, "Permission denied", str(target))
+    def read_only(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(os, "replace", read_only)
+    monkeypatch.setattr(Path, "touch", read_only)
     with pytest.raises(ValueError, match="can be written.*Permission denied"):
         RunFolder(tmp_path)
 
