@@ -4,21 +4,45 @@ Every backend module defines the same functions:
 
 - `scan(body, carry, length, outputs)`: a loop whose iterations run strictly one after the other;
 - `value_and_grad(function, *tensors)`: a scalar function's value and its gradients;
-- `replica_count()`: on how many replicas the current step runs.
+- `compiled(function, variables)`: the function compiled, without gradients, for inference;
+- `replica_count()`: on how many replicas the current step runs;
+- `random_state()` and `set_random_state(state)`: what the backend itself draws random numbers from, as a dict
+  of NumPy arrays.
 """
 
 import keras
 
 match keras.backend.backend():
     case "tensorflow":
-        from contrast.backend.tensorflow_backend import replica_count, scan, value_and_grad
+        from contrast.backend.tensorflow_backend import (
+            compiled,
+            random_state,
+            replica_count,
+            scan,
+            set_random_state,
+            value_and_grad,
+        )
     case "jax":
-        from contrast.backend.jax_backend import replica_count, scan, value_and_grad
+        from contrast.backend.jax_backend import (
+            compiled,
+            random_state,
+            replica_count,
+            scan,
+            set_random_state,
+            value_and_grad,
+        )
     case "torch":
-        from contrast.backend.torch_backend import replica_count, scan, value_and_grad
+        from contrast.backend.torch_backend import (
+            compiled,
+            random_state,
+            replica_count,
+            scan,
+            set_random_state,
+            value_and_grad,
+        )
     case other:
         raise ImportError(
             f"contrast runs on the backends tensorflow, jax and torch, got {other!r}; set KERAS_BACKEND."
         )
 
-__all__ = ["replica_count", "scan", "value_and_grad"]
+__all__ = ["compiled", "random_state", "replica_count", "scan", "set_random_state", "value_and_grad"]

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import keras
 
 
 def scan(body, carry, length, outputs=0):
@@ -17,6 +18,29 @@ def value_and_grad(function, *tensors):
     return jax.value_and_grad(function, argnums=tuple(range(len(tensors))))(*map(jnp.asarray, tensors))
 
 
+def compiled(function, variables):
+    """Compiles a function of tensors.
+
+    See `contrast.backend.tensorflow_backend.compiled` for the arguments.
+    """
+
+    @jax.jit
+    def pure(values, *tensors):
+        with keras.StatelessScope(state_mapping=list(zip(variables(), values, strict=True))):
+            return function(*tensors)
+
+    return lambda *tensors: pure([variable.value for variable in variables()], *tensors)
+
+
 def replica_count():
     """1: under `keras.distribution` a JAX step sees the global batch."""
     return 1
+
+
+def random_state():
+    """Empty: JAX has no global generator."""
+    return {}
+
+
+def set_random_state(state):
+    """Sets what `random_state` returned: nothing."""

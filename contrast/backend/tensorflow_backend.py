@@ -42,6 +42,31 @@ def value_and_grad(function, *tensors):
     return value, tuple(tape.gradient(value, tensors, unconnected_gradients="zero"))
 
 
+def compiled(function, variables):
+    """Compiles a function of tensors; equal shapes and dtypes are compiled once.
+
+    Args:
+        function: takes tensors, or `None` in place of one, and returns nested tensors. Only for inference: it
+            changes no variable.
+        variables: function without arguments that lists the variables that `function` reads. Each call sees
+            the values that they have by then.
+
+    Returns:
+        The compiled function.
+    """
+    return tf.function(function, autograph=False)
+
+
 def replica_count():
     """How many replicas of `tf.distribute` compute this step together; 1 without a strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def random_state():
+    """State of TensorFlow's global generator; Keras itself draws from its seed generators."""
+    return {"global": tf.random.get_global_generator().state.numpy()}
+
+
+def set_random_state(state):
+    """Sets what `random_state` returned."""
+    tf.random.set_global_generator(tf.random.Generator.from_state(state["global"], alg="philox"))

@@ -27,6 +27,34 @@ def value_and_grad(function, *tensors):
     )
 
 
+def compiled(function, variables):
+    """The function without gradients: PyTorch runs it as it is.
+
+    See `contrast.backend.tensorflow_backend.compiled` for the arguments.
+    """
+    return torch.no_grad()(function)
+
+
 def replica_count():
     """1: this Keras release has no distribution on PyTorch."""
     return 1
+
+
+def random_state():
+    """States of PyTorch's generators, of the processor and of each NVIDIA device, as uint8 arrays.
+
+    A Dropout without a seed draws from them.
+    """
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    states = {"cpu": torch.get_rng_state(), **{f"cuda:{index}": state for index, state in enumerate(devices)}}
+    return {device: state.cpu().numpy() for device, state in states.items()}
+
+
+def set_random_state(state):
+    """Sets what `random_state` returned, for the devices that are here."""
+    for device, array in state.items():
+        values = torch.from_numpy(array.copy())
+        if device == "cpu":
+            torch.set_rng_state(values)
+        elif int(device.partition(":")[2]) < torch.cuda.device_count():
+            torch.cuda.set_rng_state(values, device)

@@ -6,6 +6,7 @@ from contrast.layers.memory_queue import MemoryQueue, QueueContents
 from contrast.layers.momentum_encoder import MomentumEncoder
 from contrast.layers.projection_head import ProjectionHead
 from contrast.layers.prototypes import Prototypes
+from contrast.layers.scheduled_temperature import ScheduledTemperature
 from contrast.layers.temperature import Temperature
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "ProjectionHead",
     "Prototypes",
     "QueueContents",
+    "ScheduledTemperature",
     "Temperature",
 ]

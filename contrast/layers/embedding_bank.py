@@ -1,11 +1,12 @@
 import difflib
 import json
 import os
-import pathlib
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from contrast.data.files import whole_file
 
 
 class Nearest(NamedTuple):
@@ -133,14 +134,11 @@ class EmbeddingBank:
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the bank to an `.npz` file, without pickle; a file of that name is replaced as a whole."""
-        path = pathlib.Path(path)
-        part = path.with_name(path.name + ".part")
         keys = np.frombuffer(json.dumps(self.keys()).encode(), "uint8")
         counts = np.array([len(stored) for stored in self._stored.values()], "int64")
         stored = [np.zeros((0, self.dim), "float32"), *self._stored.values()]
-        with open(part, "wb") as file:
+        with whole_file(path) as temporary, temporary.open("wb") as file:
             np.savez(file, keys=keys, counts=counts, embeddings=np.concatenate(stored))
-        os.replace(part, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "EmbeddingBank":

@@ -1,0 +1,205 @@
+import logging
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from contrast.metrics import effective_rank, uniformity
+from contrast.ops import l2_normalize
+
+logger = logging.getLogger("contrast")
+
+NAN, COMPLETE, DIMENSIONAL = "nan", "complete", "dimensional"
+ADVICE = {
+    NAN: (
+        "Try a smaller learning rate or a warm-up, gradient clipping (clipnorm=1.0), a larger temperature, "
+        "float32 or bfloat16 instead of float16, and look for zero vectors or NaN in the data."
+    ),
+    COMPLETE: (
+        "Without negatives something must hold embeddings apart: a stop-gradient with a predictor, or a "
+        "momentum encoder (contrast.layers.MomentumEncoder), and batch normalisation in the projector. With "
+        "negatives try more of them (a larger batch, contrast.layers.MemoryQueue), a smaller temperature and "
+        "a smaller learning rate, and check that the views of a sample are not those of another."
+    ),
+    DIMENSIONAL: (
+        "Try more negatives (a larger batch, contrast.layers.MemoryQueue), a smaller temperature, stronger "
+        "augmentation, batch normalisation and a wider hidden layer in the projector, less weight decay, and "
+        "measure before the projector as well. Where ids are a few classes, embeddings need no more "
+        "directions than classes."
+    ),
+}
+
+
+class CollapseMonitor(keras.callbacks.Callback):
+    r"""Measures after an epoch how embeddings of some samples are spread, and warns when they collapse.
+
+    Into the logs, and so into `history`, go, with the prefix `name`:
+
+    - `_uniformity`: `contrast.metrics.uniformity`; lower is better, 0 if all embeddings are alike;
+    - `_effective_rank`: `contrast.metrics.effective_rank` of the centred embeddings, and
+      `_relative_rank`, the same divided by the width of the embedding;
+    - `_std`: the standard deviation of each dimension of the unit vectors, times $\sqrt{dim}$, mean over
+      dimensions: near 1 for vectors spread over the sphere, 0 if all are alike;
+    - `_cosine`: mean cosine between two samples.
+
+    The logger `contrast` warns in words, and says what to try, once for each of the following until it has
+    cleared; only the first that holds is reported:
+
+    - an embedding that is not finite: all measures are NaN;
+    - complete collapse: the variance of the unit vectors is below 1 - `cosine_threshold`, that is, cosines
+      between samples are above it;
+    - dimensional collapse: of r directions that there could be, the smaller of dim and samples - 1, the
+      effective rank is below 1 + `rank_threshold` (r - 1).
+
+    Args:
+        samples: array, or a tuple, list or dict of arrays as the encoder takes them, with at least two
+            samples on the first axis; some hundreds, more than the embedding has dimensions, and none of
+            them twice.
+        encoder: layer, model or function that embeds them, such as a part of the model; `None`: the model
+            that is trained. Layers are called with `training=False`.
+        every: measure every so many epochs; in the others nothing is logged.
+        select: function that takes the embeddings out of what the encoder returns. `None`: the output
+            itself, the first of a tuple or list. Embeddings are `(n, dim)`, or `(n, views, dim)`, of which
+            view 0 is measured.
+        batch_size: samples embedded at once.
+        cosine_threshold: in (0, 1).
+        rank_threshold: in (0, 1).
+        name: prefix in the logs.
+
+    Raises:
+        ValueError: if there are fewer than two samples, arrays differ in length, an argument lies outside its
+            range, or, in training, embeddings have another shape.
+        TypeError: if the encoder cannot be called.
+
+    Example:
+
+    >>> images = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model.compile("sgd", "mse")
+    >>> monitor = contrast.callbacks.CollapseMonitor(images)
+    >>> history = model.fit(images, np.zeros((32, 4)), callbacks=[monitor], verbose=0).history
+    >>> 1 < history["embedding_effective_rank"][0] <= 4
+    True
+
+    References: [Chen and He, 2021](https://arxiv.org/abs/2011.10566), section 4, the standard deviation;
+        [Jing et al., 2022](https://arxiv.org/abs/2110.09348), dimensional collapse.
+    """
+
+    def __init__(
+        self,
+        samples,
+        encoder=None,
+        every=1,
+        select=None,
+        batch_size=256,
+        cosine_threshold=0.99,
+        rank_threshold=0.1,
+        name="embedding",
+    ):
+        super().__init__()
+        self.samples = keras.tree.map_structure(np.asarray, samples)
+        lengths = {len(x) if x.ndim else 0 for x in keras.tree.flatten(self.samples)}
+        if len(lengths) != 1 or min(lengths) < 2:
+            raise ValueError(
+                "samples must be arrays of one length, of at least 2 samples, got "
+                f"{', '.join(map(str, sorted(lengths))) or 'no array'}."
+            )
+        if encoder is not None and not callable(encoder):
+            raise TypeError(f"encoder must be a layer, model or function, got {type(encoder).__name__}.")
+        for argument, value in (("every", every), ("batch_size", batch_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{argument} must be a positive int, got {value!r}.")
+        for argument, value in (("cosine_threshold", cosine_threshold), ("rank_threshold", rank_threshold)):
+            if not 0 < value < 1:
+                raise ValueError(f"{argument} must lie in (0, 1), got {value}.")
+        self.count = lengths.pop()
+        self.encoder, self.every, self.select, self.batch_size = encoder, every, select, batch_size
+        self.cosine_threshold, self.rank_threshold, self.name = cosine_threshold, rank_threshold, name
+        self._reported = None
+
+    def on_train_begin(self, logs=None):
+        self._reported = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        embeddings = self.embed()
+        measures = measure(embeddings)
+        if logs is not None:
+            logs.update({f"{self.name}_{key}": value for key, value in measures.items()})
+        kind, finding = self._diagnosis(embeddings, measures)
+        if kind is not None and kind != self._reported:
+            logger.warning("epoch %d, %s: %s %s", epoch + 1, self.name, finding, ADVICE[kind])
+        self._reported = kind
+
+    def embed(self):
+        """The embeddings of the samples as they are now, a float32 array `(n, dim)`."""
+        starts = range(0, self.count, self.batch_size)
+        return np.concatenate([self._embed(slice(start, start + self.batch_size)) for start in starts])
+
+    def _embed(self, part):
+        encoder = self.model if self.encoder is None else self.encoder
+        batch = keras.tree.map_structure(lambda x: ops.convert_to_tensor(x[part]), self.samples)
+        options = {"training": False} if isinstance(encoder, keras.Layer) else {}
+        outputs = encoder(batch, **options)
+        if self.select is not None:
+            outputs = self.select(outputs)
+        elif isinstance(outputs, tuple | list):
+            outputs = outputs[0]
+        if isinstance(outputs, dict):
+            raise ValueError(
+                f"the encoder returns a dict with {', '.join(map(repr, outputs))}; say which are the "
+                "embeddings, as with CollapseMonitor(..., select=lambda outputs: outputs['name'])."
+            )
+        outputs = ops.cast(ops.stop_gradient(ops.convert_to_tensor(outputs)), "float32")
+        if len(outputs.shape) == 3:
+            outputs = outputs[:, 0]
+        if len(outputs.shape) != 2:
+            raise ValueError(
+                "embeddings must be (n, dim) or (n, views, dim), got shape "
+                f"{tuple(outputs.shape)}; pool or choose with CollapseMonitor(..., select=...)."
+            )
+        return ops.convert_to_numpy(outputs)
+
+    def _diagnosis(self, embeddings, measures):
+        """The kind of collapse, or `None`, and what was seen."""
+        if not np.isfinite(embeddings).all():
+            broken = int((~np.isfinite(embeddings)).any(axis=1).sum())
+            return NAN, f"{broken} of {len(embeddings)} embeddings are not finite."
+        unit = _unit(embeddings)
+        if unit.var(axis=0).sum() < 1 - self.cosine_threshold:
+            return COMPLETE, (
+                f"complete collapse: all embeddings are nearly alike, mean cosine {measures['cosine']:.4f}, "
+                f"standard deviation {measures['std']:.2g} of the 1 of a spread embedding."
+            )
+        dim, rank = embeddings.shape[1], measures["effective_rank"]
+        most = min(dim, len(embeddings) - 1)
+        if most > 1 and rank < 1 + self.rank_threshold * (most - 1):
+            return DIMENSIONAL, (
+                f"dimensional collapse: the embeddings use about {rank:.1f} directions of the {most} that "
+                f"there could be, with dim {dim} and {len(embeddings)} samples."
+            )
+        return None, None
+
+
+def measure(embeddings) -> dict[str, float]:
+    """What `CollapseMonitor` logs, of embeddings `(n, dim)`; all NaN if one is not finite."""
+    count, dim = embeddings.shape
+    if not np.isfinite(embeddings).all():
+        keys = ("uniformity", "effective_rank", "relative_rank", "std", "cosine")
+        return dict.fromkeys(keys, math.nan)
+    unit = _unit(embeddings)
+    rank = float(ops.convert_to_numpy(effective_rank(embeddings, center=True)))
+    pairs = np.square(unit.sum(axis=0)).sum() - np.square(unit).sum()
+    return {
+        "uniformity": float(ops.convert_to_numpy(uniformity(embeddings))),
+        "effective_rank": rank,
+        "relative_rank": rank / dim,
+        "std": float(unit.std(axis=0).mean() * math.sqrt(dim)),
+        "cosine": float(pairs / (count * (count - 1))),
+    }
+
+
+def _unit(embeddings):
+    return ops.convert_to_numpy(l2_normalize(ops.convert_to_tensor(embeddings))).astype("float64")
