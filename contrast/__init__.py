@@ -1,7 +1,35 @@
 """Contrastive and self-supervised learning for Keras 3, on TensorFlow, JAX and PyTorch."""
 
-from contrast import augmentation, data, encoders, layers, losses, ops, optimizers
+from contrast import (
+    augmentation,
+    callbacks,
+    data,
+    decoding,
+    encoders,
+    features,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+    retrieval,
+    transfer,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["augmentation", "data", "encoders", "layers", "losses", "ops", "optimizers"]
+__all__ = [
+    "augmentation",
+    "callbacks",
+    "data",
+    "decoding",
+    "encoders",
+    "features",
+    "layers",
+    "losses",
+    "metrics",
+    "ops",
+    "optimizers",
+    "retrieval",
+    "transfer",
+]

@@ -9,13 +9,17 @@ from contrast.augmentation.one_draw_per_clip import OneDrawPerClip
 from contrast.augmentation.random_apply import RandomApply
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
+from contrast.augmentation.shifts import CutPerm, RotationShift, Shift
 from contrast.augmentation.simclr import simclr_augmentation
 
 __all__ = [
+    "CutPerm",
     "MultiView",
     "OneDrawPerClip",
     "RandomApply",
     "RandomGaussianBlur",
     "RandomResizedCrop",
+    "RotationShift",
+    "Shift",
     "simclr_augmentation",
 ]

@@ -21,8 +21,18 @@ def checked_pair(pair, name, lowest, highest=float("inf")):
     return float(pair[0]), float(pair[1])
 
 
+def check_is_array(images, layer):
+    """A list cannot be a batch: its images may differ in size."""
+    if isinstance(images, list | tuple):
+        raise ValueError(
+            f"{layer} needs one array of images of one size, got a {type(images).__name__} of {len(images)}; "
+            "scale them to one size, and np.stack them."
+        )
+
+
 def check_images(images, value_range, layer):
     """Rank and type; the values too, where there are any: a step that is being compiled has none."""
+    check_is_array(images, layer)
     if len(images.shape) != 4 or None in tuple(images.shape[1:3]):
         raise ValueError(
             f"{layer} needs images (batch, height, width, channels) of known height and width, got shape "

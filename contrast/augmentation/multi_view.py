@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from contrast.augmentation.images import check_is_array
+
 
 @keras.saving.register_keras_serializable(package="contrast")
 class MultiView(keras.Layer):
@@ -47,6 +49,7 @@ class MultiView(keras.Layer):
                 augmentation.build(input_shape)
 
     def call(self, inputs, training=True):
+        check_is_array(inputs, "MultiView")
         views = [
             # A copy: on PyTorch keras.layers.RandomBrightness writes into its input.
             augmentation(ops.copy(inputs), training=bool(training))

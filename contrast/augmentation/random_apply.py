@@ -1,6 +1,8 @@
 import keras
 from keras import ops
 
+from contrast.augmentation.images import check_is_array
+
 
 @keras.saving.register_keras_serializable(package="contrast")
 class RandomApply(keras.Layer):
@@ -38,6 +40,7 @@ class RandomApply(keras.Layer):
             self.layer.build(input_shape)
 
     def call(self, inputs, training=True):
+        check_is_array(inputs, "RandomApply")
         if not training:
             return ops.cast(inputs, self.compute_dtype)
         # A copy: on PyTorch keras.layers.RandomBrightness writes into its input.

@@ -1,6 +1,7 @@
 """Files that are whole or absent."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     True
     """
     path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{os.getpid()}{threading.get_native_id()}-{path.name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:

@@ -20,8 +20,8 @@ class ViewBatches(ArrayBatches):
     Items: views, or the pair of views and ids.
 
     Raises:
-        ValueError: if `views` is below 1, samples are empty or differ from ids in length, or the augmentation
-            changes the number of samples.
+        ValueError: if `views` is below 1, samples are empty, differ in shape or differ from ids in length, or
+            the augmentation changes the number of samples.
         TypeError: if ids are not integers.
 
     Example:
@@ -47,6 +47,10 @@ class ViewBatches(ArrayBatches):
     ):
         if views < 1:
             raise ValueError(f"views must be at least 1, got {views}.")
+        shapes = {np.shape(sample) for sample in samples} if isinstance(samples, list | tuple) else set()
+        if len(shapes) > 1:
+            some = ", ".join(map(str, sorted(shapes)[:4]))
+            raise ValueError(f"samples must have one shape, got {some}; scale them to one size.")
         arrays = {"samples": np.asarray(samples)}
         if ids is not None:
             arrays["ids"] = checked_ids(ids)

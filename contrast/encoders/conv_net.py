@@ -13,6 +13,7 @@ class ConvNet(keras.Model):
         normalization: `"batch"`; `"group"`, which does not mix images, for batches with padding; or `None`.
 
     Call: images `(batch, height, width, channels)` to features `(batch, filters[-1])`.
+        `stage_outputs(images)` gives the map of each stage.
 
     Raises:
         ValueError: if `filters` is empty or `normalization` unknown, or at the first call if images are too
@@ -71,11 +72,29 @@ class ConvNet(keras.Model):
             input_shape = stage.compute_output_shape(input_shape)
         self.built = True
 
-    def call(self, inputs, training=None):
-        x = inputs
+    def stage_outputs(self, images, training=None, stages=None):
+        """The map of each stage, first to last, as a tuple of `(batch, height, width, channels)`.
+
+        With `stages=n` only the first n stages are run.
+        """
+        if not self.built:
+            self.build(images.shape)
+        outputs = []
+        for stage in self.stages[:stages]:
+            images = stage(images, training=training)
+            outputs.append(images)
+        return tuple(outputs)
+
+    def stage_shapes(self, input_shape):
+        """The shapes of `stage_outputs` for images of this shape."""
+        shapes = []
         for stage in self.stages:
-            x = stage(x, training=training)
-        return self.pool(x)
+            input_shape = stage.compute_output_shape(input_shape)
+            shapes.append(tuple(input_shape))
+        return tuple(shapes)
+
+    def call(self, inputs, training=None):
+        return self.pool(self.stage_outputs(inputs, training)[-1])
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.filters[-1])

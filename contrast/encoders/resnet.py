@@ -68,16 +68,27 @@ class ResNet(keras.Model):
             input_shape = part.compute_output_shape(input_shape)
         self.built = True
 
-    def stage_outputs(self, images, training=None):
-        """The map of each stage, first to last, as a tuple of `(batch, height, width, channels)`."""
+    def stage_outputs(self, images, training=None, stages=None):
+        """The map of each stage, first to last, as a tuple of `(batch, height, width, channels)`.
+
+        With `stages=n` only the first n stages are run.
+        """
         if not self.built:
             self.build(images.shape)
         x = self.stem(images, training=training)
         outputs = []
-        for stage in self.stages:
+        for stage in self.stages[:stages]:
             x = stage(x, training=training)
             outputs.append(x)
         return tuple(outputs)
+
+    def stage_shapes(self, input_shape):
+        """The shapes of `stage_outputs` for images of this shape."""
+        shapes = []
+        for stage in (self.stem, *self.stages):
+            input_shape = stage.compute_output_shape(input_shape)
+            shapes.append(tuple(input_shape))
+        return tuple(shapes[1:])
 
     def call(self, inputs, training=None):
         return self.pool(self.stage_outputs(inputs, training)[-1])

@@ -8,6 +8,7 @@ from contrast.augmentation import (
     RandomApply,
     RandomGaussianBlur,
     RandomResizedCrop,
+    RotationShift,
     simclr_augmentation,
 )
 from tests.case import assert_close, check_saved, to_numpy
@@ -279,3 +280,19 @@ def test_half_precision():
 def test_bad_input(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        RandomResizedCrop((8, 8)),
+        RandomGaussianBlur(),
+        RandomApply(RandomGaussianBlur()),
+        MultiView(RandomGaussianBlur(), 2),
+        simclr_augmentation(8),
+        RotationShift(),
+    ],
+)
+def test_images_of_mixed_size(layer):
+    with pytest.raises(ValueError, match="one array of images of one size, got a list of 2"):
+        layer([np.zeros((8, 8, 3), "float32"), np.zeros((9, 8, 3), "float32")])

@@ -112,6 +112,11 @@ def test_pairs_from_tf_data_are_numbered_over_the_data_set():
         (lambda: ViewBatches(SAMPLES, noise, views=0), ValueError, "views"),
         (lambda: ViewBatches(SAMPLES, noise, batch_size=0), ValueError, "batch_size"),
         (lambda: ViewBatches(SAMPLES, noise, batch_size=11, drop_remainder=True), ValueError, "exceeds"),
+        (
+            lambda: ViewBatches([np.zeros((4, 4)), np.zeros((5, 4))], noise),
+            ValueError,
+            r"one shape, got \(4, 4\), \(5",
+        ),
         (lambda: ViewBatches(SAMPLES, lambda x, _: x[:1])[0], ValueError, "one view a sample"),
         (lambda: PairBatches(SAMPLES, SAMPLES[:3]), ValueError, "same length"),
         (lambda: views_from_tf_data(SAMPLES, noise), TypeError, "tf.data.Dataset"),
