@@ -1,26 +1,30 @@
 """The command `contrast`: what there is, training, claims and demos.
 
 Exit status: 0 on success, 1 if something failed or is not installed, 2 for a request that cannot be met, 3 if
-a paper's claim does not hold. Nothing heavy is imported before a command needs it.
+a paper's claim does not hold, 130 after Ctrl-C. Nothing heavy is imported before a command needs it.
 """
 
 import importlib.metadata
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from applications.registry import APPLICATIONS, Application, find, load
 
-FAILED, BAD_REQUEST, CLAIM_FAILED = 1, 2, 3
+if TYPE_CHECKING:
+    from applications.runs import RunFolder
+
+FAILED, BAD_REQUEST, CLAIM_FAILED, INTERRUPTED = 1, 2, 3, 130
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(
@@ -114,35 +118,92 @@ def train(
     paper: Paper = None,
     data: Annotated[Path | None, typer.Option(help="Folder of your data; else built-in data.")] = None,
     output: Annotated[Path | None, typer.Option(help="Run folder; runs/TASK-DATE-TIME if not given.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Moves everything random.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Moves everything random; 0 if not given.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="The recipe's own if not given.")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the interrupted run in --output, as it was asked for."),
+    ] = False,
 ) -> None:
-    """Trains a model and leaves a run folder: configuration, weights, history, curves."""
-    from applications.environment import check_backend, load_keras
-    from applications.runs import RunFolder, default_path
+    """Trains a model and leaves a run folder: configuration, weights, history, curves.
 
+    After each epoch there is a checkpoint in the folder. With --resume an interrupted run goes on from there,
+    and comes to the same weights as one that was never interrupted.
+    """
+    from applications.environment import check_backend, load_keras
+    from applications.runs import RunFolder, default_path, is_finished
+
+    request = {"task": task, "paper": paper, "data": data, "seed": seed, "epochs": epochs}
     with requests_explained(), missing_packages_explained():
-        row = built(task, paper, "train")
+        built(task, paper, "train")
+        if resume and output is None:
+            raise ValueError("--resume needs --output, the folder of the run to go on with.")
+        if resume and is_finished(output):
+            typer.echo(f"{output} holds a finished run; there is nothing to resume.")
+            return
         backend = check_backend()
-        if data is not None and not data.is_dir():
-            raise ValueError(f"--data must be an existing folder, got {data}.")
-        run = RunFolder(output or default_path(task))
+        if resume:
+            run = RunFolder(output, resume=True)
+            request = as_begun(request, run)
+        row = built(task, request["paper"], "train")
+        if request["data"] is not None and not request["data"].is_dir():
+            raise ValueError(f"--data must be an existing folder, got {request['data']}.")
+        if not resume:
+            run = RunFolder(output or default_path(task))
     typer.echo(f"Run folder: {run.path}")
+    seed, data, epochs = request["seed"] or 0, request["data"], request["epochs"]
+    to_resume = f"contrast train {row.task} --output {shlex.quote(str(run.path))} --resume"
     try:
         with missing_packages_explained():
             load_keras(seed)
-            arguments = {"data": None if data is None else str(data), "epochs": epochs}
-            run.write_config(row.task, row.paper, seed, backend, arguments)
+            if resume:
+                run.write_resumption(backend)
+            else:
+                arguments = {"data": None if data is None else str(data.resolve()), "epochs": epochs}
+                run.write_config(row.task, row.paper, seed, backend, arguments)
             model = load(row.train)(run, data=data, seed=seed, epochs=epochs)
         if not run.has_history and getattr(model, "history", None):
             run.write_history(model.history.history)
         run.save_model(model)
         run.finish()
     except (ValueError, OSError) as error:
-        path = run.write_failure(traceback.format_exc())
-        stop(f"{error}\nThe training did not end; the traceback is in {path}.", FAILED)
+        stop(f"{error}\nThe training did not end. {after_failure(run, to_resume)}", FAILED)
+    except KeyboardInterrupt:
+        typer.echo(f"\nInterrupted. To go on from the last checkpoint: {to_resume}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     files = ", ".join(sorted(entry.name for entry in run.path.iterdir()))
     typer.echo(f"Done. {run.path} holds {files}.")
+
+
+def after_failure(run: "RunFolder", to_resume: str) -> str:
+    """Keeps the traceback of the failure that is being handled, if the disk lets it; says what to do."""
+    text = traceback.format_exc()
+    try:
+        lines = [f"The traceback is in {run.write_failure(text)}."]
+    except OSError:
+        lines = [f"The traceback:\n{text}"]
+    if run.has_checkpoint:
+        lines.append(f"To go on from the last checkpoint: {to_resume}")
+    return "\n".join(lines)
+
+
+def as_begun(request: dict, run: "RunFolder") -> dict:
+    """The request with which the run in the folder was begun; what is given now may not contradict it."""
+    config = run.read_config()
+    begun = {"task": config["task"], "paper": config["paper"], "seed": config["seed"], **config["arguments"]}
+    begun["data"] = None if begun["data"] is None else Path(begun["data"])
+    for name, value in request.items():
+        value = value.resolve() if isinstance(value, Path) else value
+        if value not in (None, begun[name]):
+            option = "TASK" if name == "task" else f"--{name}"
+            begun_with = "the default" if begun[name] is None else begun[name]
+            raise ValueError(
+                f"{option} {value} contradicts the run in {run.path}, begun with {begun_with}; leave it out, "
+                "or start a new run in another folder."
+            )
+    return begun
 
 
 class SeveralSeeds(typer.core.TyperCommand):
@@ -226,7 +287,7 @@ def demo(
 
 def only_demo() -> str:
     """The task whose demo is meant when none is named."""
-    tasks = [row.task for row in APPLICATIONS if row.state == "ready" and row.demo]
+    tasks = list(dict.fromkeys(row.task for row in APPLICATIONS if row.state == "ready" and row.demo))
     if len(tasks) == 1:
         return tasks[0]
     raise ValueError(f"name the TASK whose demo you want: {', '.join(tasks)}.")

@@ -21,8 +21,9 @@ class Application:
         summary: one sentence that tells a user what it does for them.
         state: `"ready"`, or `"planned"` for what is announced and not built.
         model: path of the model class.
-        train: path of `train(run, *, data, seed, epochs) -> keras.Model`.
-        claims: path of `claims() -> list[Claim]`.
+        train: path of `train(run, *, data, seed, epochs) -> keras.Model`, which trains with `run.fit`, so
+            that an interrupted run can be resumed.
+        claims: path of `claims() -> list[Claim]`; papers of one task may share it.
         demo: path of `build() -> gradio.Blocks`.
     """
 
@@ -50,6 +51,19 @@ APPLICATIONS: tuple[Application, ...] = (
         state="ready",
         model="applications.face_naming.secla:SECLA",
         train="applications.face_naming.secla:train",
+        claims="applications.face_naming.secla_claim:claims",
+        demo="demos.face_naming:build",
+    ),
+    Application(
+        task="face_naming",
+        paper="secla_b",
+        model_name="SECLAB",
+        title="Weakly Supervised Face Naming with Symmetry-Enhanced Contrastive Loss",
+        modality="photos with captions",
+        summary="The same in two stages: from photos of one face and one name first, then from all of them.",
+        state="ready",
+        model="applications.face_naming.secla_b:SECLAB",
+        train="applications.face_naming.secla_b:train",
         claims="applications.face_naming.secla_claim:claims",
         demo="demos.face_naming:build",
     ),

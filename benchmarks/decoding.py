@@ -1,4 +1,4 @@
-"""What the caches of `FeatureDecoder` save and what a beam costs, on the backend of KERAS_BACKEND; prints JSON.
+"""What the caches of `FeatureDecoder` save and what a beam costs, on the backend of KERAS_BACKEND, as JSON.
 
 Ratios of tokens a second, medians over repetitions after a first call that compiles. "Uncached" is the same
 search over a decoder that passes the whole text through the network for each new token.

@@ -12,6 +12,7 @@ from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto
 from applications.face_naming.secla import SECLA
 from demos import face_naming_answers as answers
 from demos import face_naming_pictures as pictures
+from demos.face_naming_real import real_photos
 from demos.face_naming_style import CURVES, HOW_TO, INTRODUCTION, LAUNCH, NOTICE
 from demos.face_naming_upload import LONGEST_CAPTION, name_photo, name_upload
 from demos.uploads import UploadError
@@ -52,8 +53,10 @@ def build(
     with gr.Blocks(title="Face naming · keras-contrast", delete_cache=(1800, 3600)) as page:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         gr.Markdown(NOTICE, elem_id="notice")
-        with gr.Tab("Name faces"):
+        with gr.Tab("Digits"):
             _naming(model, held_out, named)
+        with gr.Tab("Real photos"):
+            real_photos()
         with gr.Tab("How it learned"):
             _curves(history, bounds(held_out))
     return page.queue(max_size=64)

@@ -17,7 +17,7 @@ from demos.face_naming_answers import shown_name
 PALETTE = ("#0072b2", "#b8500a", "#007a5e", "#a8327f", "#6b4fbb", "#806400", "#00758a", "#bd2237")
 NOBODY = "#5f6672"
 
-WIDTH = 760  # pixels of a drawn photo
+WIDTH, TALLEST = 760, 1520  # pixels of a drawn photo
 CELL, ROW, HEAD, THUMB, EDGE = (
     118,
     76,
@@ -37,10 +37,11 @@ def draw_photo(photo: CaptionedPhoto, names: Sequence[str], palette: Mapping[str
     """The photo with a box and a name for each face; dashed boxes for faces without a name.
 
     Returns:
-        `(height, 760, 3)` uint8.
+        `(height, 760, 3)` uint8; less wide where it would be more than 1520 high.
     """
-    scale = WIDTH / photo.image.shape[1]
-    size = (WIDTH, max(1, round(photo.image.shape[0] * scale)))
+    height, width = photo.image.shape[:2]
+    scale = min(WIDTH / width, TALLEST / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = Image.fromarray(photo.image).convert("RGB").resize(size, Image.Resampling.BICUBIC)
     brush = ImageDraw.Draw(picture)
     for number, (box, name) in enumerate(zip(photo.boxes * scale, names, strict=True), start=1):

@@ -5,7 +5,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from applications.pictures import decode
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_BYTES = 10 * 1024**2
@@ -60,7 +62,7 @@ def read_picture(path: str | Path) -> np.ndarray:
                 f"The picture has {width} x {height} pixels; both sides must have at least {SHORTEST_SIDE}."
             )
         try:
-            return _decoded(picture)
+            return decode(picture, LONGEST_SIDE)
         except Exception:
             raise UploadError(_DAMAGED) from None
 
@@ -73,15 +75,3 @@ def _too_many_pixels(given: str) -> str:
         f"The picture has {given} pixels; at most {MOST_PIXELS // 10**6} million can be read. "
         "Please make it smaller."
     )
-
-
-def _decoded(picture: Image.Image) -> np.ndarray:
-    picture.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # JPEG is decoded no larger than needed
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16 bits a pixel
-        picture = Image.fromarray((np.asarray(picture, "float32") / 257).clip(0, 255).astype("uint8"))
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(picture.convert("RGB"))

@@ -15,6 +15,7 @@ from applications.face_naming.digit_detector import crop_digits, detect_digits
 from applications.face_naming.digits import compose_photo, mnist_digits
 from applications.face_naming.formats import NONAME, CaptionedPhoto
 from applications.face_naming.photo_checks import checked_integer
+from applications.face_naming.population import MOST_NAMES, STRANGER, draw_people, zipf
 from applications.face_naming.sentences import caption_for
 
 __all__ = [
@@ -32,20 +33,6 @@ __all__ = [
 DIGIT_NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven")
 STRANGER_DIGITS = (8, 9)  # shown, never named
 _DIGITS_BY_FREQUENCY = (3, 0, 6, 1, 7, 4, 2, 5)
-
-_PAIRS = {  # (faces, names) of a photo: how often
-    (1, 1): 0.31,
-    (1, 2): 0.28,
-    (2, 2): 0.11,
-    (1, 3): 0.11,
-    (2, 3): 0.06,
-    (2, 1): 0.05,
-    (2, 4): 0.03,
-    (3, 3): 0.03,
-    (3, 2): 0.02,
-}
-_MOST_NAMES = max(names for _, names in _PAIRS)
-_STRANGER = -1
 
 
 class IdentityWorld:
@@ -66,7 +53,7 @@ class IdentityWorld:
 
     def __init__(self, seed: int = 0, identities: int = 60, width: int = 32) -> None:
         self.seed = checked_integer("seed", seed, 0)
-        self.identities = checked_integer("identities", identities, _MOST_NAMES)
+        self.identities = checked_integer("identities", identities, MOST_NAMES)
         self.width = checked_integer("width", width, 1)
         generator = np.random.default_rng((self.seed, 0))
         centres = generator.standard_normal((self.identities, self.width))
@@ -79,22 +66,22 @@ class IdentityWorld:
     def photos(self, count: int = 1500, seed: int = 0) -> list[CaptionedPhoto]:
         """`count` photos of these people; another `seed` gives other photos, to hold out."""
         generator = np.random.default_rng((self.seed, 1, checked_integer("seed", seed, 0)))
-        frequency = _zipf(self.identities)
+        frequency = zipf(self.identities)
         return [
             self._photo(generator, frequency, f"{seed}-{index:04d}")
             for index in range(checked_integer("count", count, 1))
         ]
 
     def _photo(self, generator: np.random.Generator, frequency: np.ndarray, key: str) -> CaptionedPhoto:
-        mentioned, people = _draw_people(generator, frequency)
+        mentioned, people = draw_people(generator, frequency)
         faces = generator.standard_normal((len(people), self.width))
         for face, person in zip(faces, people, strict=True):
-            if person == _STRANGER:
+            if person == STRANGER:
                 face *= np.sqrt(2)
             else:
                 face += self.centres[person]
         names = tuple(self.names[person] for person in mentioned)
-        truth = tuple(NONAME if person == _STRANGER else self.names[person] for person in people)
+        truth = tuple(NONAME if person == STRANGER else self.names[person] for person in people)
         caption = caption_for(names, generator)
         return CaptionedPhoto(faces.astype("float32"), names, caption, truth=truth, key=key)
 
@@ -137,10 +124,10 @@ class DigitWorld:
     def _photo(
         self, generator: np.random.Generator, images: np.ndarray, members: list[np.ndarray], key: str
     ) -> CaptionedPhoto:
-        mentioned, people = _draw_people(generator, _zipf(len(DIGIT_NAMES)))
+        mentioned, people = draw_people(generator, zipf(len(DIGIT_NAMES)))
         mentioned = [_DIGITS_BY_FREQUENCY[rank] for rank in mentioned]
         shown = [
-            generator.choice(STRANGER_DIGITS) if rank == _STRANGER else _DIGITS_BY_FREQUENCY[rank]
+            generator.choice(STRANGER_DIGITS) if rank == STRANGER else _DIGITS_BY_FREQUENCY[rank]
             for rank in people
         ]
         digits = images[[generator.choice(members[digit]) for digit in shown]]
@@ -181,21 +168,6 @@ def digit_photos(
 ) -> list[CaptionedPhoto]:
     """Photos of composed digits with pixel crops as faces; see `DigitWorld`."""
     return DigitWorld(seed).photos(count, split)
-
-
-def _draw_people(generator: np.random.Generator, frequency: np.ndarray) -> tuple[list[int], list[int]]:
-    """The people that a caption mentions, shuffled, and the person of each face or `_STRANGER`."""
-    faces, names = list(_PAIRS)[generator.choice(len(_PAIRS), p=list(_PAIRS.values()))]
-    mentioned = generator.choice(len(frequency), size=names, replace=False, p=frequency)
-    known = 0.97 if faces <= names else 0.85
-    free = mentioned.tolist()
-    people = [free.pop(0) if free and generator.random() < known else _STRANGER for _ in range(faces)]
-    return generator.permutation(mentioned).tolist(), people
-
-
-def _zipf(count: int) -> np.ndarray:
-    frequency = np.arange(1, count + 1) ** -0.8
-    return frequency / frequency.sum()
 
 
 def _digits_of_split(split: str) -> list[np.ndarray]:

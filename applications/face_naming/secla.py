@@ -9,11 +9,9 @@ import numpy as np
 from keras import ops
 from scipy.optimize import linear_sum_assignment
 
-from applications.face_naming.callbacks import NamingAccuracy
-from applications.face_naming.corpus import DigitWorld
-from applications.face_naming.folder import load_folder
 from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto, PhotoBatches
 from applications.face_naming.names import NameEncoder
+from applications.face_naming.training import training_photos
 from contrast.encoders import ConvNet
 from contrast.layers import FoldViews, ProjectionHead, Temperature
 from contrast.losses import set_contrastive_loss, total_loss
@@ -302,7 +300,8 @@ def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = 
     """Trains a small SECLA for the command line.
 
     Args:
-        run: the `applications.runs.RunFolder`, which keeps what this returns.
+        run: the `applications.runs.RunFolder`, which keeps what this returns and goes on after an
+            interruption.
         data: a folder for `load_folder`; `None`: built-in photos of handwritten digits.
         seed: moves photos, their order and the initial weights.
         epochs: `None`: 12 on the built-in photos, 20 on a folder.
@@ -310,20 +309,12 @@ def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = 
     Returns:
         The trained model; its `history` holds the loss and, where the truth is known, the face accuracy.
     """
-    if data is None:
-        world = DigitWorld(seed)
-        photos, held_out, features = world.photos(1500), world.photos(300, "test"), None
-    else:
-        (photos, features), held_out = load_folder(data), []
-    batches = PhotoBatches(photos, features, seed=seed)
+    given = training_photos(data, seed, epochs)
+    batches = PhotoBatches(given.photos, given.name_features, seed=seed)
     model = SECLA.small(batches)
-    recipe = Recipe.small(epochs or (12 if data is None else 20))
-    model.compile(**recipe.compile_options(len(photos)))
-    callbacks = []
-    for name, some in (("face_accuracy", photos), ("val_face_accuracy", held_out)):
-        if some and all(photo.truth is not None for photo in some):
-            callbacks.append(NamingAccuracy(some, features, name))
-    model.fit(batches, epochs=recipe.epochs, shuffle=False, callbacks=callbacks)
+    recipe = Recipe.small(given.epochs)
+    model.compile(**recipe.compile_options(len(given.photos)))
+    run.fit(model, batches, epochs=recipe.epochs, shuffle=False, callbacks=given.accuracies())
     return model
 
 

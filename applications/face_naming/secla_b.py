@@ -1,6 +1,7 @@
 """SECLA-B: a second stage that takes for known what the first one learned from easy photos."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +12,8 @@ from applications.face_naming.face_bank import BankedBatches, face_bank, is_easy
 from applications.face_naming.formats import CaptionedPhoto, PhotoBatches
 from applications.face_naming.matching import match_known_names
 from applications.face_naming.secla import SECLA, Recipe
+from applications.face_naming.training import training_photos
+from applications.runs import RunFolder
 from contrast.losses import diagonal_cross_entropy, total_loss
 
 TERMS = ("alignment", "consistency")
@@ -126,6 +129,7 @@ def fit_stages(
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
+    run: RunFolder | None = None,
     **options,
 ) -> tuple[SECLA, SECLAB]:
     """Both stages: SECLA on the easy photos, then SECLA-B on all of them from its weights.
@@ -137,6 +141,7 @@ def fit_stages(
         pick: which of a name's stored faces is shown; see `BankedBatches`.
         seed: of the order of photos and of the null face.
         callbacks, verbose: of `fit`, for both stages.
+        run: a run folder, in which both stages can be resumed; `None`: nothing is written.
         **options: arguments of `SECLA.small`.
 
     Returns:
@@ -151,13 +156,37 @@ def fit_stages(
     batches = PhotoBatches(easy, name_features, first.batch_size, seed=seed)
     one = SECLA.small(batches, **options)
     fit_options = {"shuffle": False, "callbacks": list(callbacks), "verbose": verbose}
+    fit = _fit if run is None else run.fit
     one.compile(**first.compile_options(len(easy)))
-    one.fit(batches, epochs=first.epochs, **fit_options)
+    fit(one, batches, stage="first", epochs=first.epochs, **fit_options)
     two = SECLAB.from_first_stage(one, seed)
     two.compile(**second.compile_options(len(photos)))
     everything = BankedBatches(photos, bank, name_features, pick, batch_size=second.batch_size, seed=seed)
-    two.fit(everything, epochs=second.epochs, **fit_options)
+    fit(two, everything, stage="second", epochs=second.epochs, **fit_options)
     return one, two
+
+
+def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = None) -> SECLAB:
+    """Trains both stages of a small SECLA-B for the command line.
+
+    Args:
+        run: the `applications.runs.RunFolder`, which keeps what this returns and goes on after an
+            interruption, in whichever stage it came.
+        data: a folder for `load_folder`; `None`: built-in photos of handwritten digits.
+        seed: moves photos, their order and the initial weights.
+        epochs: of the first stage, `None`: 12 on the built-in photos, 20 on a folder; the second has half.
+
+    Returns:
+        The model of the second stage.
+    """
+    given = training_photos(data, seed, epochs)
+    recipes = Recipe.small(given.epochs), Recipe.small(max(1, given.epochs // 2))
+    callbacks = given.accuracies()
+    return fit_stages(given.photos, given.name_features, *recipes, seed=seed, callbacks=callbacks, run=run)[1]
+
+
+def _fit(model, batches, *, stage, **options):
+    model.fit(batches, **options)
 
 
 def _last_real(mask):

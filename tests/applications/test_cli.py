@@ -1,8 +1,12 @@
+import dataclasses
+import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import types
 
 import keras
@@ -12,7 +16,9 @@ from typer.testing import CliRunner
 
 from applications import cli, registry, tables
 from applications.claims import Arm, ArmResult, Check, Claim
+from applications.face_naming import identity_photos, save_folder
 from applications.registry import APPLICATIONS, Application
+from contrast.data import ArrayBatches
 
 
 def contrast(*arguments):
@@ -25,6 +31,34 @@ def train(run, *, data, seed, epochs):
     inputs = np.random.default_rng(seed).normal(size=(8, 2))
     model.fit(inputs, inputs[:, :1], epochs=epochs or 3, verbose=0)
     return model
+
+
+def train_in_epochs(run, *, data, seed, epochs, ends=None):
+    """A training that can be resumed; `ends` is called at the start of each epoch."""
+    x = np.random.default_rng(seed).normal(size=(8, 2)).astype("float32")
+
+    class Rows(ArrayBatches):
+        def __getitem__(self, index):
+            rows = self.arrays["x"][self.rows(index)]
+            return rows, rows[:, :1]
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+    model.compile("adam", "mse", run_eagerly=True)
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=ends)] if ends else []
+    run.fit(model, Rows({"x": x}, batch_size=4), epochs=epochs or 3, callbacks=callbacks, verbose=0)
+    return model
+
+
+def ending(error, epoch):
+    def end(now, logs=None):
+        if now == epoch:
+            raise error
+
+    return functools.partial(train_in_epochs, ends=end)
+
+
+def weights(folder):
+    return keras.saving.load_model(folder / "model.keras").get_weights()
 
 
 def bad_data(run, *, data, seed, epochs):
@@ -92,6 +126,81 @@ def test_train_leaves_a_run_folder_and_says_where(toys, tmp_path):
     assert len(json.loads((tmp_path / "run" / "history.json").read_text())["loss"]) == 2
     assert keras.saving.load_model(tmp_path / "run" / "model.keras").count_params() == 3
     assert (tmp_path / "run" / "finished.json").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_interrupted_run_is_resumed_to_the_weights_of_an_unbroken_one(toys, tmp_path, error):
+    toys.train = train_in_epochs
+    request = ["train", "toys", "--seed", 7, "--epochs", 4, "--output"]
+    assert contrast(*request, tmp_path / "unbroken").exit_code == 0
+    toys.train = ending(error, epoch=2)
+    result = contrast(*request, tmp_path / "my run")
+    to_resume = f"contrast train toys --output '{tmp_path / 'my run'}' --resume"
+    assert to_resume in result.stderr
+    assert "Traceback" not in result.output
+    assert result.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 1)
+    assert not (tmp_path / "my run" / "finished.json").exists()
+
+    toys.train = train_in_epochs
+    result = contrast(*request, tmp_path / "my run")
+    assert result.exit_code == 2 and "--resume goes on with it" in result.stderr
+    result = contrast("train", "toys", "--output", tmp_path / "my run", "--resume")
+    assert result.exit_code == 0, result.output
+    for ours, theirs in zip(weights(tmp_path / "my run"), weights(tmp_path / "unbroken"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    names = [{entry.name for entry in (tmp_path / run).iterdir()} for run in ("my run", "unbroken")]
+    assert names[0] == names[1]
+    assert len(json.loads((tmp_path / "my run" / "history.json").read_text())["loss"]) == 4
+    assert len(json.loads((tmp_path / "my run" / "config.json").read_text())["resumed"]) == 1
+
+    result = contrast("train", "toys", "--output", tmp_path / "my run", "--resume")
+    assert result.exit_code == 0 and "holds a finished run; there is nothing to resume" in result.stdout
+
+
+def test_what_contradicts_the_run_is_refused(toys, tmp_path):
+    toys.train = ending(KeyboardInterrupt(), epoch=1)
+    (tmp_path / "data").mkdir()
+    request = ["train", "toys", "--output", tmp_path / "run"]
+    assert contrast(*request, "--seed", 7, "--data", "data").exit_code == 130
+    toys.train = train_in_epochs
+    for option, given, begun in (("--seed", 8, 7), ("--epochs", 3, "the default"), ("--data", "..", "data")):
+        result = contrast(*request, "--resume", option, given)
+        assert result.exit_code == 2
+        assert f"{option} " in result.stderr and "contradicts the run" in result.stderr
+        assert str(begun) in result.stderr
+    result = contrast(*request, "--resume", "--seed", 7, "--data", tmp_path / "data", "--paper", "toy")
+    assert result.exit_code == 0, result.output
+
+
+def test_there_must_be_something_to_resume(toys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for arguments, message in (
+        ([], "--resume needs --output"),
+        (["--output", "empty"], "There is no run to resume in empty"),
+        (["--output", "nowhere"], "There is no run to resume in nowhere"),
+    ):
+        result = contrast("train", "toys", "--resume", *arguments)
+        assert result.exit_code == 2
+        assert message in result.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_traceback_that_cannot_be_kept_is_printed(toys, tmp_path, monkeypatch):
+    toys.train = bad_data
+    monkeypatch.setattr("applications.runs.RunFolder.write_failure", full_disk)
+    result = contrast("train", "toys", "--output", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "captions.csv has no column" in result.stderr and "in bad_data" in result.stderr
+
+
+def full_disk(*arguments):
+    raise OSError(28, "No space left on device")
+
+
+def test_one_demo_for_several_papers_of_a_task(toys, monkeypatch):
+    first = cli.APPLICATIONS[0]
+    monkeypatch.setattr(cli, "APPLICATIONS", (first, dataclasses.replace(first, paper="second")))
+    assert cli.only_demo() == "toys"
 
 
 def test_one_seed_moves_weights_and_data(toys, tmp_path):
@@ -299,3 +408,36 @@ def test_a_training_that_is_ended_leaves_no_finished_run(tmp_path):
     running.communicate()
     assert running.returncode != 0
     assert not (tmp_path / "run" / "finished.json").exists()
+
+
+@pytest.mark.slow
+def test_a_training_of_two_stages_that_is_killed_is_resumed(tmp_path):
+    photos, features = identity_photos(seed=0, count=60)
+    save_folder(tmp_path / "photos", photos, features)
+    command = ["train", "face_naming", "--paper", "secla_b", "--epochs", "30"]
+    command += ["--data", str(tmp_path / "photos")]
+    result = contrast(*command, "--output", tmp_path / "unbroken")
+    assert result.exit_code == 0, result.output
+
+    folder = tmp_path / "run"
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "applications.cli", *command, "--output", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (folder / "checkpoint-second.npz").exists():
+        assert killed.poll() is None
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (folder / "finished.json").exists()
+
+    result = process("train", "face_naming", "--output", str(folder), "--resume")
+    assert result.returncode == 0, result.stderr
+    assert "(second)" in result.stderr
+    loaded = [keras.saving.load_model(path / "model.keras") for path in (folder, tmp_path / "unbroken")]
+    for ours, theirs in zip(*(model.get_weights() for model in loaded), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    histories = [json.loads((path / "history.json").read_text()) for path in (folder, tmp_path / "unbroken")]
+    assert histories[0] == histories[1]
+    assert len(histories[0]["first/loss"]) == 30 and len(histories[0]["second/loss"]) == 15

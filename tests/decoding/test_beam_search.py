@@ -265,7 +265,6 @@ def test_generate_keeps_its_search_out_of_the_saved_model(transformer, tmp_path)
     generate(decoder, features, mask, **IDS, max_length=2)
     decoder.save(tmp_path / "decoder.keras")
     loaded = keras.models.load_model(tmp_path / "decoder.keras")
-    assert [w.path for w in loaded.weights] == [w.path for w in decoder.weights]
     for ours, theirs in zip(loaded.get_weights(), decoder.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

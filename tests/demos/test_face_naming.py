@@ -132,6 +132,16 @@ def test_boxes_are_drawn_in_the_colour_of_the_name():
     assert rgb("Two") not in nobody
 
 
+def test_a_tall_photo_is_drawn_no_larger_than_a_screen_or_two():
+    photo = CaptionedPhoto(
+        np.zeros((1, 28, 28, 1), "float32"),
+        (),
+        image=np.zeros((1280, 64), "uint8"),
+        boxes=np.array([[2, 2, 30, 30]]),
+    )
+    assert pictures.draw_photo(photo, (NONAME,), pictures.colours([])).shape == (1520, 76, 3)
+
+
 def test_the_heat_map_frames_what_was_chosen():
     photo, named = two_faces()
     palette = pictures.colours(DIGIT_NAMES)

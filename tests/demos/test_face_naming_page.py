@@ -157,6 +157,53 @@ def test_a_phone_shows_everything_in_its_width(browser, address, query):
     page.close()
 
 
+@pytest.fixture
+def real(page):
+    """The tab of real photos, with the example's face found."""
+    pytest.importorskip("dlib")
+    page.get_by_role("tab", name="Real photos").click()
+    page.get_by_role("button", name="Try an example").click()
+    see(page, "#real-verdict", "1 face found")
+    return page
+
+
+def test_the_example_is_named_recognised_and_forgotten(real):
+    people = real.get_by_label("2. Who may be in it")
+    assert people.input_value() == "Eileen Collins"
+    real.locator("#real-send").click()
+    see(real, "#real-table", "the only face and the only name")
+    see(real, "#real-table", "Eileen Collins")
+    people.fill("Somebody Else; Eileen Collins")
+    real.locator("#real-send").click()
+    see(real, "#real-table", "like a stored face of this name")
+    real.get_by_role("button", name="Forget this person").click()
+    see(real, "#real-verdict", "Forgotten")
+    assert real.get_by_text("Eileen Collins").count() == 0
+    assert real.locator("#real-picture img").count() == 0
+    playwright.expect(real.get_by_role("button", name="Forget this person")).to_be_hidden(timeout=SECONDS)
+
+
+def test_a_corrected_name_is_text_and_never_markup(real):
+    name = "<img src=x onerror=alert(3)> **[a](b)** | $$x$$"
+    real.get_by_label("2. Who may be in it").fill(name)
+    real.locator("#real-send").click()
+    see(real, "#real-table", name)
+    assert real.locator("#real-table a, #real-table img").count() == 0
+
+
+def test_real_photos_fit_the_width_of_a_phone(browser, address):
+    pytest.importorskip("dlib")
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.goto(address)
+    page.get_by_role("tab", name="Real photos").click(timeout=SECONDS)
+    page.get_by_role("button", name="Try an example").click()
+    see(page, "#real-verdict", "1 face found")
+    page.locator("#real-send").click()
+    see(page, "#real-table", "Eileen Collins")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.close()
+
+
 def test_nothing_is_fetched_from_elsewhere(browser, address):
     page = browser.new_page()
     hosts = set()

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from applications.face_naming import corpus
+from applications.face_naming import corpus, population
 from applications.face_naming.captions import NONAME, names_in_caption
 from applications.face_naming.corpus import (
     DIGIT_NAMES,
@@ -41,8 +41,8 @@ def test_identity_counts_follow_the_table(identities):
     photos, _ = identities
     assert len(photos) == 1500
     pairs = collections.Counter((len(photo.faces), len(photo.names)) for photo in photos)
-    assert set(pairs) <= set(corpus._PAIRS)
-    for pair, share in corpus._PAIRS.items():
+    assert set(pairs) <= set(population._PAIRS)
+    for pair, share in population._PAIRS.items():
         assert abs(pairs[pair] / 1500 - share) < 4 * np.sqrt(share / 1500), pair
 
 

@@ -1,5 +1,4 @@
 import json
-import logging
 import shutil
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 pytest.importorskip("mlxtend")
 
 from applications.face_naming import demo_model
-from applications.face_naming.demo_model import cache_folder, load_or_train
+from applications.face_naming.demo_model import load_or_train
 
 SMALL = {"photos": 20, "held_out": 6, "epochs": 1}
 
@@ -93,18 +92,3 @@ def test_a_damaged_cache_is_never_used(cached, no_training, damage):
     damage(*paths)
     with pytest.raises(TrainedAgainError):
         load_or_train(**SMALL, folder=folder)
-
-
-def test_a_cache_that_cannot_be_written_costs_a_warning(trained, tmp_path, caplog):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with caplog.at_level(logging.WARNING, "contrast"):
-        demo_model._write(blocked / "cache", "name", trained[0].model, trained[0].history)
-    assert "cannot be kept" in caplog.text
-
-
-def test_the_folder_can_be_chosen(monkeypatch, tmp_path):
-    monkeypatch.setenv("CONTRAST_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.delenv("CONTRAST_CACHE")
-    assert cache_folder().parts[-2:] == (".cache", "keras-contrast")
