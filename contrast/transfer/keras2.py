@@ -43,8 +43,8 @@ def load_keras2(
     padding, cropping, upsampling, merging, reshaping, normalisation, activation, dropout and noise,
     embedding, masking, attention (`Attention`, `AdditiveAttention`, `MultiHeadAttention`), recurrence
     (`SimpleRNN`, `LSTM`, `GRU`, with `Bidirectional` and `TimeDistributed`), `EinsumDense`, `Rescaling` and
-    `Normalization`. Other built-in layers, `Lambda`, raw TensorFlow operations (`x + 1`) and subclassed
-    models are not: write the model for Keras 3 and use `copy_weights_from_keras2`.
+    `Normalization`. Other built-in layers, unrolled recurrence, `Lambda`, raw TensorFlow operations
+    (`x + 1`) and subclassed models are not: write the model for Keras 3 and use `copy_weights_from_keras2`.
 
     Layers keep their names, except that slashes become underscores. Optimizer and losses are left behind.
     An initializer that Keras 3 lacks becomes the default one: all weights are given anyway.

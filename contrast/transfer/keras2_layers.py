@@ -33,7 +33,7 @@ ALIASES = {
 RAW_OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
 RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
 
-# Options that say nothing about the outputs. Unrolling is one: Keras 3 masks only what is not unrolled.
+# Options that Keras 3 lacks. These say nothing about the outputs:
 WITHOUT_EFFECT = {
     "batch_input_shape",
     "fused",
@@ -42,10 +42,9 @@ WITHOUT_EFFECT = {
     "input_dtype",
     "key_shape",
     "query_shape",
-    "unroll",
     "value_shape",
 }
-# Options that Keras 3 lacks, and that are what it does with the given value only.
+# ... and these are what Keras 3 does with the given value only:
 ONLY_WITH = {
     "causal": False,
     "groups": 1,
@@ -128,11 +127,11 @@ def _adapted(class_name, layer_class, config, custom_objects):
     adapted = {}
     for key, value in config.items():
         key = RENAMED.get((class_name, key), key)
-        if key in WITHOUT_EFFECT:
-            continue
         if key not in known:
             _check_may_go(key, value)
             continue
+        if key == "unroll" and value:
+            raise NotConvertibleError("unroll=True treats masked steps differently in Keras 3")
         if key in ("layer", "backward_layer"):
             adapted[key] = value and _inner(value, custom_objects)
         elif key.endswith("initializer"):
@@ -152,7 +151,7 @@ def _check_may_go(key, value):
     if key in ONLY_WITH and value != ONLY_WITH[key]:
         raise NotConvertibleError(f"{key}={value!r} has no counterpart in Keras 3")
     # A depthwise convolution of Keras 2 lists the options of a plain one, and does not use them.
-    if key not in ONLY_WITH and not key.startswith("kernel_"):
+    if key not in WITHOUT_EFFECT | set(ONLY_WITH) and not key.startswith("kernel_"):
         raise NotConvertibleError(f"its option {key}={value!r} is not known to Keras 3")
 
 
