@@ -7,6 +7,7 @@ in a model that predicts. Images are `(batch, height, width, channels)`.
 from contrast.augmentation.multi_view import MultiView
 from contrast.augmentation.one_draw_per_clip import OneDrawPerClip
 from contrast.augmentation.random_apply import RandomApply
+from contrast.augmentation.random_brightness_scale import RandomBrightnessScale
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
 from contrast.augmentation.shifts import CutPerm, RotationShift, Shift
@@ -17,6 +18,7 @@ __all__ = [
     "MultiView",
     "OneDrawPerClip",
     "RandomApply",
+    "RandomBrightnessScale",
     "RandomGaussianBlur",
     "RandomResizedCrop",
     "RotationShift",

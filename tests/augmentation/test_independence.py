@@ -9,6 +9,7 @@ from contrast.augmentation import (
     MultiView,
     OneDrawPerClip,
     RandomApply,
+    RandomBrightnessScale,
     RandomGaussianBlur,
     RandomResizedCrop,
     simclr_augmentation,
@@ -33,6 +34,7 @@ def simclr_steps(strength=1.0):
 
 DRAWING = {
     "RandomResizedCrop": lambda: RandomResizedCrop(6, seed=1),
+    "RandomBrightnessScale": lambda: RandomBrightnessScale(0.4, seed=1),
     "RandomGaussianBlur": lambda: RandomGaussianBlur(seed=1),
     "RandomApply": lambda: RandomApply(RandomGaussianBlur(seed=1), 0.5, seed=2),
     "MultiView": lambda: MultiView(RandomGaussianBlur(seed=1), 2),

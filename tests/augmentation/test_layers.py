@@ -6,6 +6,7 @@ from contrast.augmentation import (
     MultiView,
     OneDrawPerClip,
     RandomApply,
+    RandomBrightnessScale,
     RandomGaussianBlur,
     RandomResizedCrop,
     RotationShift,
@@ -296,3 +297,17 @@ def test_bad_input(make, says):
 def test_images_of_mixed_size(layer):
     with pytest.raises(ValueError, match="one array of images of one size, got a list of 2"):
         layer([np.zeros((8, 8, 3), "float32"), np.zeros((9, 8, 3), "float32")])
+
+
+def test_brightness_is_a_factor_of_the_image():
+    images = np.repeat(0.5 * IMAGE[None], 64, axis=0)
+    layer = RandomBrightnessScale(0.4, seed=3)
+    factors = to_numpy(layer(images, training=True)) / images
+    assert factors.std(axis=(1, 2, 3)).max() < 1e-5
+    each = factors[:, 0, 0, 0]
+    assert 0.6 <= each.min() < 0.7 < 1.3 < each.max() <= 1.4
+    assert_close(layer(images, training=False), images)
+    assert to_numpy(layer(np.ones_like(images), training=True)).max() == 1
+    for factor in (0, 1.1):
+        with pytest.raises(ValueError, match="above 0 and at most 1"):
+            RandomBrightnessScale(factor)
