@@ -16,6 +16,7 @@ from demos.face_naming_known import KnownFaces, NamedFace, read_names
 from demos.face_naming_style import REAL_HOW_TO, REAL_INTRODUCTION
 from demos.face_naming_upload import LONGEST_CAPTION, MOST_FACES
 from demos.uploads import UploadError, read_picture
+from demos.words import as_text
 
 EXAMPLE = "NASA astronaut Eileen Collins, pilot of a space shuttle"
 UNNAMED = "?"  # before the faces are named
@@ -174,11 +175,6 @@ def answer_table(named: Sequence[NamedFace]) -> str:
         distance = "-" if face.distance is None else f"{face.distance:.2f}"
         lines.append(f"| {number} | **{as_text(shown_name(face.name))}** | {distance} | {face.reason} |")
     return "\n".join(lines)
-
-
-def as_text(name: str) -> str:
-    """Words of a user for Markdown, in which no character has a meaning."""
-    return "".join(mark if mark.isalnum() or mark == " " else f"&#{ord(mark)};" for mark in name)
 
 
 def _found(image: np.ndarray, faces: DetectedFaces) -> tuple:

@@ -1,8 +1,7 @@
 """What stands on the face naming page, and how it looks."""
 
-import gradio as gr
-
 from demos.face_naming_upload import MOST_FACES
+from demos.theme import THEME
 from demos.uploads import MOST_BYTES, MOST_PIXELS
 
 INTRODUCTION = """# Who is who? Names from captions alone
@@ -38,19 +37,6 @@ The model reads photos and captions only; who is who is looked up for these figu
 *Fitted* photos are those whose captions it learns from; the paper reports this **transductive** figure.
 *Held-out* photos are new to it. The dashed lines need no model: **chance** picks one of the caption's
 names or "no name", **all "no name"** names nobody."""
-
-THEME = gr.themes.Default(
-    primary_hue="indigo",
-    spacing_size="sm",
-    font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],  # none is fetched
-    font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
-).set(
-    block_info_text_color="*neutral_600",
-    block_info_text_color_dark="*neutral_300",
-    button_primary_background_fill="*primary_600",
-    button_primary_background_fill_hover="*primary_700",
-    button_primary_text_color="white",
-)
 
 CSS = """
 #introduction h1 {margin: 0 0 4px; font-size: 1.5rem}
