@@ -3,6 +3,7 @@
 from contrast.ops.pairs import Pairs
 from contrast.ops.similarity import l2_normalize, max_mean_similarity
 from contrast.ops.sinkhorn import sinkhorn
+from contrast.ops.soft_aggregation import soft_aggregation_weights
 from contrast.ops.tiled import TILE_SIZE, RowStatistics, count_positives, positive_competition, row_statistics
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "positive_competition",
     "row_statistics",
     "sinkhorn",
+    "soft_aggregation_weights",
 ]

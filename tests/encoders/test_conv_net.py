@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from contrast.encoders import ConvNet
-from tests.case import check_every_weight_moves, check_saved, to_numpy
+from tests.case import assert_close, check_every_weight_moves, check_saved, to_numpy
 
 IMAGES = np.random.default_rng(0).random((4, 12, 10, 3)).astype("float32")
 
@@ -23,6 +23,16 @@ def test_only_batch_normalisation_mixes_images(normalization):
     encoder = ConvNet((4, 6), normalization)
     alone, together = (to_numpy(encoder(IMAGES[:n], training=True))[0] for n in (1, 4))
     assert np.allclose(alone, together, atol=1e-5) == (normalization == "group")
+
+
+def test_stage_outputs():
+    encoder = ConvNet((4, 6))
+    maps = encoder.stage_outputs(IMAGES)
+    assert [tuple(m.shape) for m in maps] == [(4, 6, 5, 4), (4, 3, 3, 6)]
+    assert encoder.stage_shapes((None, 12, 10, 3)) == ((None, 6, 5, 4), (None, 3, 3, 6))
+    assert_close(encoder(IMAGES), to_numpy(maps[-1]).mean((1, 2)))
+    (first,) = encoder.stage_outputs(IMAGES, stages=1)
+    assert_close(first, to_numpy(maps[0]))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,10 @@ def test_stage_outputs():
     encoder = ResNet((1, 1), 4)
     maps = encoder.stage_outputs(IMAGES)
     assert [tuple(m.shape) for m in maps] == [(4, 8, 6, 4), (4, 4, 3, 8)]
+    assert encoder.stage_shapes((None, 8, 6, 3)) == ((None, 8, 6, 4), (None, 4, 3, 8))
     assert_close(encoder(IMAGES), to_numpy(maps[-1]).mean((1, 2)))
+    (first,) = encoder.stage_outputs(IMAGES, stages=1)
+    assert_close(first, to_numpy(maps[0]))
 
 
 def test_a_block_adds_to_its_input():
