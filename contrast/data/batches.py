@@ -1,9 +1,14 @@
 """What the batches of arrays have in common: order, seeds, checks."""
 
+import logging
 import math
 
 import keras
 import numpy as np
+
+from contrast.data.unique_rows import deal, first_rows_that_fit, full_batches, smallest_number_of_batches
+
+logger = logging.getLogger("contrast")
 
 
 class ArrayBatches(keras.utils.PyDataset):
@@ -17,16 +22,29 @@ class ArrayBatches(keras.utils.PyDataset):
         shuffle: whether each epoch has an order of its own; otherwise rows come as given.
         seed: non-negative int.
         drop_remainder: leave out the last batch if it is not full, so that all batches have one shape.
+        unique_ids: no batch holds two rows of one id, as two captions of one image or one sentence twice;
+            the arrays then have integers named `ids`. Batches become smaller where ids repeat much; with
+            `drop_remainder` all are full, and rows that do not fit are left out, others in each epoch.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `keras.utils.PyDataset`.
 
     Attributes:
         epoch: counts the calls of `on_epoch_end`; set it to replay an epoch.
 
     Raises:
-        ValueError: if arrays differ in length or are empty, or no batch would be left.
+        ValueError: if arrays differ in length or are empty, there are no ids to keep apart, or no batch would
+            be left.
     """
 
-    def __init__(self, arrays, batch_size=32, shuffle=True, seed=0, drop_remainder=False, **kwargs):
+    def __init__(
+        self,
+        arrays,
+        batch_size=32,
+        shuffle=True,
+        seed=0,
+        drop_remainder=False,
+        unique_ids=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
@@ -40,10 +58,15 @@ class ArrayBatches(keras.utils.PyDataset):
                 f"batch_size {batch_size} exceeds the {self.count} rows, and drop_remainder is set."
             )
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
-        self.drop_remainder = drop_remainder
+        self.drop_remainder, self.unique_ids = drop_remainder, unique_ids
         self.epoch = 0
+        self._dealt = (None, None)
+        if unique_ids:
+            self._batches = self._number_of_batches(arrays.get("ids"))
 
     def __len__(self):
+        if self.unique_ids:
+            return self._batches
         if self.drop_remainder:
             return self.count // self.batch_size
         return math.ceil(self.count / self.batch_size)
@@ -51,6 +74,8 @@ class ArrayBatches(keras.utils.PyDataset):
     def rows(self, index):
         """Row numbers of batch `index` in the current epoch."""
         index = range(len(self))[index]
+        if self.unique_ids:
+            return self._batches_of_epoch()[index]
         order = np.arange(self.count)
         if self.shuffle:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
@@ -58,6 +83,41 @@ class ArrayBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         self.epoch += 1
+
+    def _number_of_batches(self, ids):
+        if ids is None:
+            raise ValueError("unique_ids needs integer ids, got none.")
+        if not self.drop_remainder:
+            batches = smallest_number_of_batches(ids, self.batch_size)
+            if batches > 2 * math.ceil(self.count / self.batch_size):
+                logger.warning(
+                    "One id has %d of %d rows: batches without a repeated id hold %.1f rows, not %d.",
+                    np.unique(ids, return_counts=True)[1].max(),
+                    self.count,
+                    self.count / batches,
+                    self.batch_size,
+                )
+            return batches
+        batches = full_batches(ids, self.batch_size)
+        if not batches:
+            raise ValueError(
+                f"batch_size must be at most the number of different ids, {len(np.unique(ids))}, "
+                f"with unique_ids and drop_remainder; got {self.batch_size}."
+            )
+        return batches
+
+    def _batches_of_epoch(self):
+        if self._dealt[0] != self.epoch:
+            self._dealt = (self.epoch, self._deal())
+        return self._dealt[1]
+
+    def _deal(self):
+        generator = np.random.default_rng((self.seed, self.epoch)) if self.shuffle else None
+        rows = np.arange(self.count) if generator is None else generator.permutation(self.count)
+        ids = np.asarray(self.arrays["ids"])
+        if self.drop_remainder:
+            rows = rows[first_rows_that_fit(ids[rows], self._batches, self.batch_size)]
+        return [rows[positions] for positions in deal(ids[rows], self._batches, generator)]
 
 
 def checked_ids(ids):

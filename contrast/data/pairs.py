@@ -9,7 +9,7 @@ class PairBatches(ArrayBatches):
     Args:
         first, second: arrays `(pairs, ...)`; row i of one belongs to row i of the other.
         ids: int array `(pairs,)` of what pairs show; `None`: each pair its own.
-        batch_size, shuffle, seed, drop_remainder, **kwargs: as for `contrast.data.ArrayBatches`.
+        batch_size, shuffle, seed, drop_remainder, unique_ids, **kwargs: as for `contrast.data.ArrayBatches`.
 
     Items: `((first, second), ids)`; the ids are row numbers where none were given.
 
@@ -26,12 +26,21 @@ class PairBatches(ArrayBatches):
     """
 
     def __init__(
-        self, first, second, ids=None, batch_size=32, shuffle=True, seed=0, drop_remainder=False, **kwargs
+        self,
+        first,
+        second,
+        ids=None,
+        batch_size=32,
+        shuffle=True,
+        seed=0,
+        drop_remainder=False,
+        unique_ids=False,
+        **kwargs,
     ):
         first, second = np.asarray(first), np.asarray(second)
         ids = np.arange(len(first)) if ids is None else checked_ids(ids)
         arrays = {"first": first, "second": second, "ids": ids}
-        super().__init__(arrays, batch_size, shuffle, seed, drop_remainder, **kwargs)
+        super().__init__(arrays, batch_size, shuffle, seed, drop_remainder, unique_ids, **kwargs)
 
     def __getitem__(self, index):
         rows = self.rows(index)

@@ -14,7 +14,7 @@ class ViewBatches(ArrayBatches):
             called with `training=True`, which draws from its own seed.
         ids: int array `(samples,)`, or `None`.
         views: how many views of each sample.
-        batch_size, shuffle, seed, drop_remainder, **kwargs: as for `keras.utils.PyDataset` and
+        batch_size, shuffle, seed, drop_remainder, unique_ids, **kwargs: as for `keras.utils.PyDataset` and
             `contrast.data.ArrayBatches`.
 
     Items: views, or the pair of views and ids.
@@ -43,6 +43,7 @@ class ViewBatches(ArrayBatches):
         shuffle=True,
         seed=0,
         drop_remainder=False,
+        unique_ids=False,
         **kwargs,
     ):
         if views < 1:
@@ -54,7 +55,7 @@ class ViewBatches(ArrayBatches):
         arrays = {"samples": np.asarray(samples)}
         if ids is not None:
             arrays["ids"] = checked_ids(ids)
-        super().__init__(arrays, batch_size, shuffle, seed, drop_remainder, **kwargs)
+        super().__init__(arrays, batch_size, shuffle, seed, drop_remainder, unique_ids, **kwargs)
         self.augmentation, self.views = augmentation, views
 
     def __getitem__(self, index):
