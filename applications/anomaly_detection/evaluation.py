@@ -47,3 +47,15 @@ def pixel_auroc(masks: np.ndarray, maps: np.ndarray) -> float:
     if masks.shape != maps.shape:
         raise ValueError(f"masks and maps must have one shape, got {masks.shape} and {maps.shape}.")
     return auroc(~masks, -maps)
+
+
+def judged(is_normal: np.ndarray, masks: np.ndarray | None, maps: np.ndarray) -> dict[str, float]:
+    """AUROC of pictures, each as odd as its hottest pixel, and of pixels where there are masks.
+
+    Args:
+        is_normal: bool `(count,)`.
+        masks: see `pixel_auroc`; `None` where nobody has drawn them.
+        maps: see `pixel_auroc`.
+    """
+    scores = {"auroc": auroc(is_normal, -maps.max(axis=(1, 2)))}
+    return scores if masks is None else {**scores, "pixel_auroc": pixel_auroc(masks, maps)}

@@ -79,8 +79,13 @@ def load_folder(
         ValueError: as `read_pictures`.
     """
     path = Path(path)
-    pictures = read_pictures(path / TRAIN / GOOD if (path / TRAIN / GOOD).is_dir() else path, size)
+    pictures = read_pictures(path / TRAIN / GOOD if is_category(path) else path, size)
     return pictures.images, pictures.labels
+
+
+def is_category(path: str | Path) -> bool:
+    """Whether a folder has the layout of MVTec-AD: it holds `train/good`."""
+    return (Path(path) / TRAIN / GOOD).is_dir()
 
 
 def read_pictures(path: str | Path, size: int | tuple[int, int] | None = None) -> Pictures:

