@@ -77,7 +77,11 @@ APPLICATIONS: tuple[Application, ...] = (
         ),
         modality="images",
         summary="Finds the odd image after seeing only normal ones.",
-        state="planned",
+        state="ready",
+        model="applications.anomaly_detection.unicon_ha:UniConHA",
+        train="applications.anomaly_detection.training:train",
+        claims="applications.anomaly_detection.unicon_ha_claim:claims",
+        demo="demos.anomaly_detection:build",
     ),
     Application(
         task="sign_translation",

@@ -9,7 +9,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SHORTER = (("512", "32"), ("1500", "40"), ("300", "10"), ("epochs=12", "epochs=1"), ("epochs=3", "epochs=1"))
 
 
-@pytest.mark.parametrize("path", ["README.md", "applications/face_naming/README.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "applications/face_naming/README.md", "applications/anomaly_detection/README.md"]
+)
 def test_examples(path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
