@@ -8,6 +8,7 @@ from contrast.layers.projection_head import ProjectionHead
 from contrast.layers.prototypes import Prototypes
 from contrast.layers.scheduled_temperature import ScheduledTemperature
 from contrast.layers.temperature import Temperature
+from contrast.layers.temporal_conv import TemporalConv
 
 __all__ = [
     "EmbeddingBank",
@@ -20,4 +21,5 @@ __all__ = [
     "QueueContents",
     "ScheduledTemperature",
     "Temperature",
+    "TemporalConv",
 ]
