@@ -248,6 +248,7 @@ def test_the_same_model_made_later_in_a_process_is_the_same(tmp_path):
     for _ in range(11):
         small_model()
     fit(tmp_path / "checkpoint.npz", 2)
+    assert TrainingCheckpoint(tmp_path / "checkpoint.npz").initial_epoch == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", None])
