@@ -1,7 +1,6 @@
 """The page in a real browser, with a detector that was hardly trained."""
 
 import re
-import shutil
 import zipfile
 from io import BytesIO
 
@@ -22,7 +21,6 @@ from demos.anomaly_detection import LAUNCH, build  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 60_000  # milliseconds that anything may take
 
 
@@ -31,17 +29,6 @@ def address():
     served = build(train(built_in("Faces"), steps=3), steps=30)
     yield serve(served, port=free_port(), **LAUNCH)
     served.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser on this machine: {', '.join(BROWSERS)}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def opened(browser, address, width=1280):

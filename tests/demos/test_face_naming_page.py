@@ -1,7 +1,5 @@
 """The page in a real browser, with a model that was not trained."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -21,7 +19,6 @@ from tests.demos.pictures import png_header  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 30_000  # milliseconds that anything may take
 
 
@@ -33,17 +30,6 @@ def address():
     served = build(model, held_out, history)
     yield serve(served, port=free_port(), **LAUNCH)
     served.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser on this machine: {', '.join(BROWSERS)}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
