@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import keras
 
 from applications.sign_translation.text import PAD_ID
-from applications.sign_translation.text_encoder import SentenceEncoder
 from applications.sign_translation.visual_encoder import VisualEncoder
 from contrast.decoding import FeatureDecoder
+from contrast.encoders import TextTransformer
 
 
 @dataclass(frozen=True)
@@ -130,15 +130,20 @@ class Architecture:
             name="visual_encoder",
         )
 
-    def build_text_encoder(self) -> SentenceEncoder:
-        """The text encoder, which the first stage only has."""
-        return SentenceEncoder(
+    def build_text_encoder(self) -> TextTransformer:
+        """The text encoder, which the first stage only has.
+
+        A sentence's vector stands at its last token, the language code. The official code looks for that
+        place as the largest id, which fails as soon as a token has an id above the language code's.
+        """
+        return TextTransformer(
             self.vocabulary_size,
             dim=self.dim,
             depth=self.text_depth,
             heads=self.text_heads,
             mlp_ratio=self.mlp_ratio,
             max_length=self.max_length,
+            pooling="last",
             dropout=self.text_dropout,
             padding_id=PAD_ID,
             seed=self.seed,

@@ -3,29 +3,33 @@ from keras import ops
 
 from contrast.encoders.transformer_block import transformer_blocks
 
+POOLINGS = ("mean", "first", "last")
+
 
 @keras.saving.register_keras_serializable(package="contrast")
 class TextTransformer(keras.Model):
-    """A small transformer over token ids; id 0 is padding, which nothing attends to and no feature sees.
+    """A small transformer over token ids; nothing attends to padding, and no feature sees it.
 
     Args:
-        vocabulary_size: ids are from 0 (padding) to `vocabulary_size - 1`.
+        vocabulary_size: ids are from 0 to `vocabulary_size - 1`, padding among them.
         dim: width of the tokens and of the feature vector.
         depth: number of blocks.
         heads: attention heads; they divide `dim`.
         mlp_ratio: width of the blocks' hidden layer over `dim`.
         max_length: most tokens in a text.
-        pooling: `"mean"` over the real tokens, or `"first"`: the feature of the first token.
+        pooling: `"mean"` over the real tokens; `"first"`: the feature of the first token; or `"last"`: of the
+            last one that is no padding.
         dropout: in the blocks.
         seed: int or `None`, of the dropout.
+        padding_id: the id of padding.
 
     Call: ids `(batch, length)`, integers, to features `(batch, dim)`; a text of padding only has the feature
         0. `token_features(ids)` gives `(batch, length, dim)`, 0 at padding. In a functional model ids come
         from `keras.Input((length,), dtype="int32")`.
 
     Raises:
-        ValueError: if a number is too small, `heads` does not divide `dim`, `pooling` is unknown, ids are not
-            integers `(batch, length)`, or longer than `max_length`.
+        ValueError: if a number is too small, `padding_id` is no id of the vocabulary, `heads` does not divide
+            `dim`, `pooling` is unknown, ids are not integers `(batch, length)`, or longer than `max_length`.
 
     Example:
 
@@ -48,6 +52,7 @@ class TextTransformer(keras.Model):
         pooling="mean",
         dropout=0.0,
         seed=None,
+        padding_id=0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -60,11 +65,15 @@ class TextTransformer(keras.Model):
                 raise ValueError(f"{name} must be at least 1, got {number}.")
         if dim % heads:
             raise ValueError(f"heads must divide dim, got {heads} heads and dim {dim}.")
-        if pooling not in ("mean", "first"):
-            raise ValueError(f"pooling must be 'mean' or 'first', got {pooling!r}.")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be {', '.join(map(repr, POOLINGS))}, got {pooling!r}.")
+        if not 0 <= padding_id < vocabulary_size:
+            raise ValueError(
+                f"padding_id must be from 0 to vocabulary_size - 1 = {vocabulary_size - 1}, got {padding_id}."
+            )
         self.vocabulary_size, self.dim, self.depth, self.heads = vocabulary_size, dim, depth, heads
         self.mlp_ratio, self.max_length, self.pooling = mlp_ratio, max_length, pooling
-        self.dropout, self.seed = dropout, seed
+        self.dropout, self.seed, self.padding_id = dropout, seed, padding_id
         self.embedding = keras.layers.Embedding(
             vocabulary_size, dim, embeddings_initializer=_initializer(), dtype=self.dtype_policy
         )
@@ -95,7 +104,7 @@ class TextTransformer(keras.Model):
         if not self.built:
             self.build(ids.shape)
         ids = ops.cast(ids, "int32")
-        real = ops.not_equal(ids, 0)
+        real = ops.not_equal(ids, self.padding_id)
         x = self.embedding(ids)
         x = x + ops.cast(self.places[: ops.shape(ids)[1]], x.dtype)
         for block in self.blocks:
@@ -107,7 +116,10 @@ class TextTransformer(keras.Model):
         features = self.token_features(inputs, training)
         if self.pooling == "first":
             return features[:, 0]
-        real = ops.cast(ops.not_equal(inputs, 0), "float32")
+        real = ops.cast(ops.not_equal(inputs, self.padding_id), "float32")
+        if self.pooling == "last":
+            last = ops.argmax(real * ops.arange(1, ops.shape(real)[1] + 1, dtype="float32"), axis=1)
+            return ops.squeeze(ops.take_along_axis(features, last[:, None, None], axis=1), 1)
         count = ops.maximum(ops.sum(real, axis=1, keepdims=True), 1.0)
         return ops.cast(ops.sum(ops.cast(features, "float32"), axis=1) / count, features.dtype)
 
@@ -126,6 +138,7 @@ class TextTransformer(keras.Model):
             "pooling": self.pooling,
             "dropout": self.dropout,
             "seed": self.seed,
+            "padding_id": self.padding_id,
         }
 
 

@@ -13,7 +13,7 @@ def small(**kwargs):
     return TextTransformer(**{**arguments, **kwargs})
 
 
-@pytest.mark.parametrize("pooling", ["mean", "first"])
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_shapes_saving_and_training(pooling, tmp_path):
     encoder = small(pooling=pooling)
     assert tuple(encoder(keras.Input((None,), dtype="int32")).shape) == (None, 8)
@@ -22,7 +22,7 @@ def test_shapes_saving_and_training(pooling, tmp_path):
     check_every_weight_moves(encoder, IDS, np.random.default_rng(1).normal(size=(3, 8)))
 
 
-@pytest.mark.parametrize("pooling", ["mean", "first"])
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_padding_has_no_influence(pooling):
     encoder = small(pooling=pooling)
     features, tokens = to_numpy(encoder(IDS)), to_numpy(encoder.token_features(IDS))
@@ -38,13 +38,28 @@ def test_padding_has_no_influence(pooling):
     assert not np.allclose(changed[1], features[1], atol=1e-3)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "first"])
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_pooling_of_token_features(pooling):
     encoder = small(pooling=pooling)
     tokens = to_numpy(encoder.token_features(IDS))
     assert (tokens[IDS == 0] == 0).all() and (np.abs(tokens[IDS != 0]).max(-1) > 0.1).all()
     mean = tokens.sum(1) / (IDS != 0).sum(1, keepdims=True)
-    assert_close(encoder(IDS), mean if pooling == "mean" else tokens[:, 0], 1e-5)
+    expected = {"mean": mean, "first": tokens[:, 0], "last": tokens[[0, 1, 2], [2, 4, 0]]}
+    assert_close(encoder(IDS), expected[pooling], 1e-5)
+
+
+def test_another_id_of_padding():
+    """Padding 1 in place of 0, with the rows of the two ids exchanged, is the same encoder."""
+    encoder, other = small(pooling="last"), small(pooling="last", padding_id=1)
+    swapped = np.array([1, 0, *range(2, 10)])
+    expected = to_numpy(encoder(IDS))
+    other(swapped[IDS])
+    weights = encoder.get_weights()
+    table = next(i for i, weight in enumerate(weights) if weight.shape == (10, 8))
+    weights[table] = weights[table][swapped]
+    other.set_weights(weights)
+    assert_close(other(swapped[IDS]), expected)
+    assert_close(other.token_features(swapped[IDS]), to_numpy(encoder.token_features(IDS)))
 
 
 def test_order_and_neighbours_matter():
@@ -73,7 +88,8 @@ def test_half_precision():
         (lambda: small(vocabulary_size=1), "vocabulary_size must be at least 2"),
         (lambda: small(dim=9), "heads must divide dim"),
         (lambda: small(depth=0), "depth must be at least 1"),
-        (lambda: small(pooling="last"), "pooling"),
+        (lambda: small(pooling="max"), "pooling must be 'mean', 'first', 'last'"),
+        (lambda: small(padding_id=10), "padding_id must be from 0 to vocabulary_size - 1 = 9, got 10"),
         (lambda: small()(IDS.astype("float32")), "integer ids"),
         (lambda: small()(IDS[0]), "batch, length"),
         (lambda: small()(np.ones((2, 9), "int32")), "at most max_length=8"),

@@ -6,9 +6,9 @@ import pytest
 
 from applications.sign_translation.stage_one import clip_sentence_loss
 from applications.sign_translation.text import PAD_ID
-from applications.sign_translation.text_encoder import SentenceEncoder
 from applications.sign_translation.visual_encoder import VisualEncoder
 from contrast.decoding import SequenceCrossEntropy, last_tokens, shift_right
+from contrast.encoders import TextTransformer
 from contrast.layers import Temperature
 from contrast.losses import total_loss
 from tests.case import assert_close, assert_value_and_gradient, to_numpy
@@ -81,10 +81,18 @@ def test_what_the_decoder_reads(case):
 
 def test_place_of_the_sentence_vector(case):
     ids = case["tgt_ids"]
-    encoder = SentenceEncoder(int(ids.max()) + 1, dim=4, depth=1, heads=1, max_length=ids.shape[1])
-    places = np.broadcast_to(np.arange(ids.shape[1], dtype="float32")[:, None], (*ids.shape, 4))
-    found = to_numpy(encoder.at_last_token(keras.ops.convert_to_tensor(places), ids))[:, 0]
-    np.testing.assert_array_equal(found, case["tgt_pool_position"])
+    encoder = TextTransformer(
+        int(ids.max()) + 1,
+        dim=4,
+        depth=1,
+        heads=1,
+        max_length=ids.shape[1],
+        pooling="last",
+        padding_id=PAD_ID,
+    )
+    states = to_numpy(encoder.token_features(ids))
+    at_place = states[np.arange(len(ids)), case["tgt_pool_position"]]
+    assert_close(encoder(ids), at_place)
 
 
 def test_loss_of_the_decoder(case):

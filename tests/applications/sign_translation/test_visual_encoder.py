@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from applications.sign_translation.architecture import Architecture
-from applications.sign_translation.text_encoder import SentenceEncoder
 from applications.sign_translation.visual_encoder import VisualEncoder
 from tests.case import assert_close, to_numpy
 
@@ -93,17 +92,6 @@ def test_bad_clips(inputs, words):
     encoder.build({"frames": (None, 8, 3)})
     with pytest.raises(ValueError, match=words):
         encoder(inputs)
-
-
-def test_sentence_vector_stands_at_the_last_token():
-    encoder = SentenceEncoder(12, dim=8, depth=1, heads=2, max_length=6)
-    ids = np.array([[7, 0, 2, 5, 1, 1], [11, 9, 8, 7, 2, 5]])
-    states, vectors = to_numpy(encoder.token_features(ids)), to_numpy(encoder(ids))
-    np.testing.assert_allclose(vectors, states[[0, 1], [3, 5]], atol=1e-6)
-    assert not states[0, 4:].any(), "padding has no state"
-    assert states[0, 1].any(), "the token with id 0 has one"
-    longer = np.pad(ids[:, :5], [[0, 0], [0, 1]], constant_values=1)
-    np.testing.assert_allclose(to_numpy(encoder(longer))[0], vectors[0], atol=1e-5)
 
 
 def test_frame_encoder_of_the_paper():

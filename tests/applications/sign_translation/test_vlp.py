@@ -60,7 +60,7 @@ def test_decoder_moves_every_third_step():
     """The official rhythm, with an optimiser of its own."""
     model = new_model(VLP(TINY), batch()["tokens"])
     model.compile(VLPRecipe(restoration_every=3).optimizer(10))
-    decoder, encoder = model.decoder.norm.gamma, model.text_encoder.transformer.norm.gamma
+    decoder, encoder = model.decoder.norm.gamma, model.text_encoder.norm.gamma
     moved = []
     for _ in range(4):
         before = to_numpy(decoder), to_numpy(encoder)
