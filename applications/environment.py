@@ -24,6 +24,7 @@ EXTRAS = {
     "PIL": "demo",
     "dlib": "faces",
     "face_recognition_models": "faces",
+    "pydicom": "radiology",
     "usearch": "retrieval",
     "sacrebleu": "text",
     "pycocoevalcap": "text",

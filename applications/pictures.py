@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,18 @@ def read_image(path: str | Path, longest_side: int | None = None) -> np.ndarray:
     >>> read_image(path).shape
     (4, 6, 3)
     """
+    with opened(path) as picture:
+        return decode(picture, longest_side)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator["Image.Image"]:
+    """The picture of a file for a `with` block. What goes wrong in the block is the file's fault.
+
+    Raises:
+        MissingPackageError: if Pillow is not installed.
+        ValueError: as `read_image`, of any error in the block.
+    """
     check_packages("PIL")
     from PIL import Image, UnidentifiedImageError
 
@@ -48,7 +62,7 @@ def read_image(path: str | Path, longest_side: int | None = None) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on odd metadata, and on sizes below the limit of the error
             with Image.open(path, formats=FORMATS) as picture:
-                return decode(picture, longest_side)
+                yield picture
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
     except UnidentifiedImageError:

@@ -1,5 +1,6 @@
 """Layers for contrastive models, and what they remember."""
 
+from contrast.layers.cross_attention_fusion import CrossAttentionFusion
 from contrast.layers.embedding_bank import EmbeddingBank, Nearest
 from contrast.layers.fold_views import FoldViews
 from contrast.layers.memory_queue import MemoryQueue, QueueContents
@@ -11,6 +12,7 @@ from contrast.layers.temperature import Temperature
 from contrast.layers.temporal_conv import TemporalConv
 
 __all__ = [
+    "CrossAttentionFusion",
     "EmbeddingBank",
     "FoldViews",
     "MemoryQueue",
