@@ -193,7 +193,7 @@ def warn_left_out(names: dict[str, list[str]]) -> None:
 def check_reports(studies: Sequence[Study]) -> None:
     """Raises a ValueError that names the studies without a report or its facts: none can train a model."""
     for what, part in (("a report", "findings"), ("facts", "facts")):
-        empty = [study.id for study in studies if not getattr(study, part)]
+        empty = [study.id for study in studies if not "".join(getattr(study, part) or "").strip()]
         if empty:
             raise ValueError(
                 f"studies to train on must have {what}; {len(empty)} of {len(studies)} have none: "

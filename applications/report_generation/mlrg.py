@@ -16,6 +16,7 @@ from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.study import MAX_COMPANIONS, Study
 from applications.report_generation.text import BOS_ID, EOS_ID, PAD_ID, ReportTokenizer
 from applications.report_generation.text_side import TextSide
+from contrast import backend
 from contrast.decoding import BeamSearch, SequenceCrossEntropy, shift_right
 from contrast.losses import total_loss
 from contrast.transfer import TransferReport, copy_weights, weight_names
@@ -109,6 +110,7 @@ class MLRG(keras.Model):
         self.decoder = sizes.build_decoder()
         self.sequence_loss = SequenceCrossEntropy(padding_id=PAD_ID)
         self._searches = {}
+        self._encode = backend.compiled(self._features_of, lambda: self.variables)
 
     def build(self, input_shape=None):
         sizes = self.architecture
@@ -173,23 +175,28 @@ class MLRG(keras.Model):
                 neither an image encoder nor features.
         """
         studies = [studies] if isinstance(studies, Study) else list(studies)
+        if not studies:
+            raise ValueError("studies must be at least one, got none.")
         if self.tokenizer is None:
             raise ValueError("report needs a tokenizer; make the model with MLRG(..., tokenizer=...).")
         if features is None:
             features = self.encode(studies)
+        # The last batch is filled up, so that all have one shape.
+        batch_size = max(1, min(batch_size, len(studies)))
+        filled = [*studies, *studies[-1:] * (-len(studies) % batch_size)]
         batches = StudyBatches(
-            studies, features, self.tokenizer, min(batch_size, len(studies) or 1), "first", MAX_COMPANIONS,
+            filled, features, self.tokenizer, batch_size, "first", MAX_COMPANIONS,
             max_prompt=self.architecture.max_prompt, absence=self.absence, shuffle=False,
         )  # fmt: skip
         search = self._search(beam_width, max_length or self.architecture.max_length - 1, length_penalty)
         reports = []
         for number in range(len(batches)):
-            batch = {name: batches[number][name] for name in READ}
-            states = self._states(batch)
-            texts = search(states, batch_size=len(states))
+            batch = batches[number]
+            states = self._encode(*(ops.convert_to_tensor(batch[name]) for name in READ))
+            texts = search(states)
             looked = self._looked(batch, states, texts.tokens) if attention else ()
-            reports += [self._report(texts, place, *looked) for place in range(len(states))]
-        return reports
+            reports += [self._report(texts, place, *looked) for place in range(batch_size)]
+        return reports[: len(studies)]
 
     def encode(self, studies: Sequence[Study], folder=None, verbose: bool = False) -> ImageFeatures:
         """The tokens of the images of studies, by the model's own encoder; see `encode_images`."""
@@ -213,8 +220,8 @@ class MLRG(keras.Model):
             )
         return self._searches[key]
 
-    def _states(self, batch):
-        return ops.convert_to_numpy(ops.stop_gradient(self.features(batch, training=False)))
+    def _features_of(self, *tensors):
+        return self.features(dict(zip(READ, tensors, strict=True)), training=False)
 
     def _looked(self, batch, states, tokens):
         inputs = {"features": states, "ids": shift_right(tokens, BOS_ID)}
