@@ -9,9 +9,16 @@ ROOT = Path(__file__).resolve().parents[1]
 SHORTER = (("512", "32"), ("1500", "40"), ("300", "10"), ("epochs=12", "epochs=1"), ("epochs=3", "epochs=1"))
 
 
-@pytest.mark.parametrize(
-    "path", ["README.md", "applications/face_naming/README.md", "applications/anomaly_detection/README.md"]
-)
+READMES = [
+    "README.md",
+    *(
+        f"applications/{task}/README.md"
+        for task in ("face_naming", "anomaly_detection", "sign_translation", "report_generation")
+    ),
+]
+
+
+@pytest.mark.parametrize("path", READMES)
 def test_examples(path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(encoding="utf-8"), re.DOTALL)
     assert blocks

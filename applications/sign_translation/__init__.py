@@ -11,7 +11,8 @@ from applications.sign_translation.gfslt_vlp import GFSLTVLP, Translation, trans
 from applications.sign_translation.label_files import convert_labels, read_labels
 from applications.sign_translation.meaning import Record
 from applications.sign_translation.recipes import FrameRecipe, SLTRecipe, VLPRecipe
-from applications.sign_translation.show import captioned_strips, save_animation, strip
+from applications.sign_translation.retrieval import clip_vectors, sentence_vectors
+from applications.sign_translation.show import captioned_strips, save_animation, save_video, strip
 from applications.sign_translation.stage_one import VLP
 from applications.sign_translation.stages import fit_stages
 from applications.sign_translation.text import SentenceTokenizer
@@ -32,12 +33,15 @@ __all__ = [
     "VLPRecipe",
     "captioned_strips",
     "clip_batches",
+    "clip_vectors",
     "convert_labels",
     "fit_stages",
     "load_labelled_frames",
     "load_video_folder",
     "read_labels",
     "save_animation",
+    "save_video",
+    "sentence_vectors",
     "strip",
     "transfer_first_stage",
     "translation_scores",

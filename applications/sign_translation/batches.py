@@ -18,7 +18,7 @@ def clip_batches(
     noise: Callable | None = None,
     distinct_sentences: bool = False,
     max_frames: int = 300,
-    buckets: int = 4,
+    buckets: int | Sequence[int] = 4,
     shuffle: bool = True,
     seed: int = 0,
     drop_remainder: bool = False,
@@ -39,7 +39,7 @@ def clip_batches(
             `masked_tokens`. `None`: these are the tokens.
         distinct_sentences: keep equal sentences out of a batch.
         max_frames: most frames of a clip.
-        buckets: how many shapes at most.
+        buckets: how many shapes at most; or the numbers of frames that batches are padded to, ascending.
         shuffle, seed, drop_remainder: see `RaggedBatches`.
 
     Returns:
@@ -68,7 +68,7 @@ def clip_batches(
     ids = None
     if distinct_sentences and tokens is not None:
         ids = np.unique(tokens, axis=0, return_inverse=True)[1].reshape(-1)
-    sizes = bucket_lengths(lengths, buckets)
+    sizes = bucket_lengths(lengths, buckets) if isinstance(buckets, int) else buckets
     return RaggedBatches(
         _Shortened(clips, max_frames, seed),
         {name: np.asarray(ids, "int32") for name, ids in texts.items() if ids is not None},

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from applications.sign_translation.architecture import Architecture
 from applications.sign_translation.batches import clip_batches
 from applications.sign_translation.formats import SignedClip
 from applications.sign_translation.stage_one import (
@@ -112,6 +113,7 @@ class GFSLTVLP(keras.Model):
         prompt: str = "",
         attention: bool = False,
         batch_size: int = 32,
+        buckets: int | Sequence[int] = 4,
     ) -> list[Translation]:
         """The sentences that clips sign, by beam search.
 
@@ -123,6 +125,8 @@ class GFSLTVLP(keras.Model):
             prompt: words that every sentence begins with.
             attention: whether to add what each token looked at.
             batch_size: clips that are translated at once.
+            buckets: see `clip_batches`. `(max_frames,)` gives all batches one shape, for which a service that
+                is sent one clip after the other compiles once.
 
         Returns:
             A `Translation` for each clip, in their order.
@@ -135,7 +139,11 @@ class GFSLTVLP(keras.Model):
             raise ValueError("translate needs a tokenizer; make the model with GFSLTVLP(..., tokenizer=...).")
         clips = [clip.frames if isinstance(clip, SignedClip) else clip for clip in clips]
         batches = clip_batches(
-            clips, batch_size=batch_size, max_frames=self.architecture.max_frames, shuffle=False
+            clips,
+            batch_size=batch_size,
+            max_frames=self.architecture.max_frames,
+            buckets=buckets,
+            shuffle=False,
         )
         self.check_frames(clips)
         language, begin = self.tokenizer.language_id, None
@@ -202,6 +210,67 @@ class GFSLTVLP(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**with_frame_encoder(config))
+
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: keras.Model,
+        tokenizer: SentenceTokenizer,
+        architecture: Architecture | None = None,
+        **options,
+    ) -> "GFSLTVLP":
+        """A model whose frames are encoded by any Keras image model, of `keras.applications` or keras-hub.
+
+        Frames come to it in [0, 1]. If it was trained on another range, put a `keras.layers.Rescaling` in
+        front. For stage 1 give a `VLP` a clone of the frame encoder: `VLP(model.architecture,
+        frame_encoder=keras.models.clone_model(model.visual_encoder.frame_encoder))`.
+
+        Args:
+            backbone: from images of a fixed size to features `(images, width)`, or to maps
+                `(images, height, width, channels)`, of which the mean over places is taken; trained along
+                unless its `trainable` is False.
+            tokenizer: of the sentences.
+            architecture: sizes of all other parts; `None`: `Architecture.small` for the images of the
+                backbone and the vocabulary of the tokenizer.
+            **options: further arguments of `GFSLTVLP`.
+
+        Raises:
+            ValueError: if the backbone does not take images of a fixed size, or gives neither features nor
+                one map, or the architecture has other frames.
+
+        Example:
+
+        >>> from applications.sign_translation.gfslt_vlp import GFSLTVLP
+        >>> from applications.sign_translation.text import SentenceTokenizer
+        >>> pixels = keras.Input((32, 32, 3))
+        >>> maps = keras.layers.Conv2D(8, 3, strides=2)(keras.layers.Rescaling(2, -1)(pixels))
+        >>> tokenizer = SentenceTokenizer.fit(["rain in the north", "sun"])
+        >>> model = GFSLTVLP.from_backbone(keras.Model(pixels, maps), tokenizer)
+        >>> model.architecture.frame_shape, model.visual_encoder.frame_encoder.output_shape
+        ((32, 32, 3), (None, 8))
+        """
+        shapes = getattr(backbone, "input_shape", None), getattr(backbone, "output_shape", None)
+        given, made = (shape if isinstance(shape, tuple) else () for shape in shapes)
+        if len(given) != 4 or None in given[1:] or len(made) not in (2, 4):
+            raise ValueError(
+                "backbone must go from images of a fixed size (images, height, width, channels) to features "
+                f"or one map, got {shapes[0]} to {shapes[1]}."
+            )
+        architecture = architecture or Architecture.small(tokenizer.size, given[1:])
+        if architecture.frame_shape != given[1:]:
+            raise ValueError(
+                f"architecture must have frames as the backbone takes them, {given[1:]}, got frame_shape "
+                f"{architecture.frame_shape}."
+            )
+        layers = [keras.Input(given[1:]), backbone]
+        if len(made) == 4:
+            layers.append(keras.layers.GlobalAveragePooling2D())
+        return cls(
+            architecture,
+            tokenizer,
+            frame_encoder=keras.Sequential(layers, name="frame_encoder"),
+            **options,
+        )
 
 
 def transfer_first_stage(first: VLP, model: GFSLTVLP, variant: str = "v2") -> TransferReport:

@@ -1,4 +1,4 @@
-"""Clips to look at: strips of frames side by side, and animations."""
+"""Clips to look at: strips of frames side by side, animations and videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from applications.environment import check_packages
 from applications.sign_translation.formats import SignedClip
 from contrast.data.files import whole_file
 
-__all__ = ["captioned_strips", "save_animation", "strip"]
+__all__ = ["captioned_strips", "save_animation", "save_video", "strip"]
 
 
 def strip(clip: SignedClip, count: int = 10, scale: int = 1) -> np.ndarray:
@@ -96,6 +96,45 @@ def save_animation(clip: SignedClip, path: str | Path, frames_per_second: float 
             duration=1000 / frames_per_second,
             loop=0,
         )
+
+
+def save_video(clip: SignedClip, path: str | Path, frames_per_second: int = 25, scale: int = 4) -> None:
+    """Writes a clip as an MP4 video, as a folder for `load_video_folder` may hold it.
+
+    Args:
+        clip: any clip, whose frames times `scale` have an even height and width.
+        path: of the file, ending on `.mp4`.
+        frames_per_second: at least 1.
+        scale: each pixel becomes a square of that many.
+
+    Raises:
+        MissingPackageError: if PyAV is not installed.
+        ValueError: if the path ends otherwise, a number is out of its range, or a side is odd.
+    """
+    check_packages("av")
+    import av
+
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"path must end on .mp4, got {path.name}.")
+    if frames_per_second < 1:
+        raise ValueError(f"frames_per_second must be at least 1, got {frames_per_second}.")
+    pictures = _enlarged(np.asarray(clip.frames), scale)
+    height, width = pictures.shape[1:3]
+    if height % 2 or width % 2:
+        raise ValueError(f"sides of the video must be even, got {height} x {width}; choose another scale.")
+    with (
+        whole_file(path) as temporary,
+        temporary.open("wb") as file,
+        av.open(file, "w", format="mp4") as container,
+    ):
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        stream = container.add_stream(codec, frames_per_second)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def _enlarged(frames: np.ndarray, scale: int) -> np.ndarray:

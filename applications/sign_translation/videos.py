@@ -31,6 +31,7 @@ def read_video(
     channels: int = 3,
     frames_per_second: float | None = 25,
     most_frames: int = 1500,
+    most_pixels: int = 3840 * 2160,
 ) -> np.ndarray:
     """Decodes a video.
 
@@ -40,14 +41,15 @@ def read_video(
         channels: 3, or 1 for grey.
         frames_per_second: of a faster video some frames are left out, in equal distances; `None` keeps all.
         most_frames: a longer video is refused.
+        most_pixels: a video with larger frames is refused before they are decoded.
 
     Returns:
         `(frames, height, width, channels)` uint8, turned as the camera was held; at least two frames.
 
     Raises:
         MissingPackageError: if PyAV is not installed.
-        ValueError: if the file cannot be decoded, has no picture or fewer than two frames, or is too long; or
-            an argument is out of its range.
+        ValueError: if the file cannot be decoded, has no picture or fewer than two frames, or is too long or
+            too large; or an argument is out of its range.
     """
     check_packages("av")
     import av
@@ -66,8 +68,13 @@ def read_video(
         with av.open(str(path), format=_FORMATS[path.suffix.lower()], options=options) as container:
             if not container.streams.video:
                 raise ValueError("it has sound, but no picture")
+            stream = container.streams.video[0]
+            if stream.width * stream.height > most_pixels:
+                given = f"{stream.width} x {stream.height}"
+                raise ValueError(f"its frames have {given} pixels; at most {most_pixels} can be read")
+            stream.codec_context.options = {"max_pixels": str(most_pixels)}  # should they grow later
             following = None
-            for frame in container.decode(container.streams.video[0]):
+            for frame in container.decode(stream):
                 if frames_per_second is not None and frame.time is not None:
                     following = frame.time if following is None else following
                     if frame.time < following - 1e-3:

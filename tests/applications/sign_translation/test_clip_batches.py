@@ -30,6 +30,14 @@ def test_long_clips_keep_some_frames_in_order():
     assert not np.array_equal(other, long[0])
 
 
+def test_one_shape_for_all_batches():
+    clips = [np.ones((length, 4), "float32") for length in (3, 9, 30)]
+    batches = clip_batches(clips, batch_size=1, max_frames=20, buckets=(12, 20), shuffle=False)
+    assert [batches[number]["frames"].shape[1] for number in range(3)] == [12, 12, 20]
+    with pytest.raises(ValueError, match="no longer than the last bucket, 8"):
+        clip_batches(clips, buckets=(8,))
+
+
 def test_noise_goes_into_the_masked_sentence_only():
     tokens = np.array([[7, 8, 9, 2, 11], [7, 2, 11, 1, 1]])
     noise = WordMasking(rate=1.0, mask_id=4, pad_id=1, kept_ids=(0, 2, 11))

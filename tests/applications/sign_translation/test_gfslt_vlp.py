@@ -5,8 +5,9 @@ import pytest
 from applications.sign_translation.architecture import Architecture
 from applications.sign_translation.callbacks import DevBleu
 from applications.sign_translation.formats import SignedClip
-from applications.sign_translation.gfslt_vlp import GFSLTVLP
+from applications.sign_translation.gfslt_vlp import GFSLTVLP, transfer_first_stage
 from applications.sign_translation.recipes import SLTRecipe
+from applications.sign_translation.stage_one import VLP
 from applications.sign_translation.stages import fit_translation, new_model
 from applications.sign_translation.text import SentenceTokenizer
 from tests.case import assert_close, to_numpy
@@ -55,6 +56,15 @@ def test_translations_do_not_depend_on_company(model):
         assert alone.alternatives[0] == (alone.sentence, alone.score)
         scores = [score for _, score in found.alternatives]
         assert scores == sorted(scores, reverse=True) and len(scores) == 3
+
+
+def test_one_shape_for_all_lengths(model):
+    clips = clips_of(20, 7)
+    for clip, found in zip(clips, model.translate(clips, beam_width=3), strict=True):
+        (padded,) = model.translate([clip], beam_width=3, buckets=(20,), attention=True)
+        assert padded.sentence == found.sentence
+        assert_close(padded.score, np.float32(found.score), 1e-4)
+        assert padded.attention.shape[1] == -(-len(clip) // 4) + 1
 
 
 def test_a_clip_of_one_frame(model):
@@ -107,6 +117,42 @@ def test_own_frame_encoder(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert len(loaded.visual_encoder.frame_encoder.layers) == 2
+
+
+def image_model(maps, side=8):
+    pixels = keras.Input((side, side, 3))
+    features = keras.layers.Conv2D(4, 3, strides=2)(pixels)
+    return keras.Model(pixels, features if maps else keras.layers.Flatten()(features))
+
+
+@pytest.mark.parametrize("maps", [True, False])
+def test_from_backbone(maps, tmp_path):
+    backbone = image_model(maps)
+    sizes = Architecture.small(TOKENIZER.size, (8, 8, 3), dim=8, depth=1, heads=2, max_frames=8, max_length=8)
+    model = GFSLTVLP.from_backbone(backbone, TOKENIZER, sizes)
+    clips = [np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype="uint8")] * 2
+    tokens = TOKENIZER.encode(["sun", "rain"])
+    before = to_numpy(backbone.weights[0])
+    first = VLP(sizes, frame_encoder=keras.models.clone_model(model.visual_encoder.frame_encoder))
+    transfer_first_stage(new_model(first, tokens), new_model(model, tokens), "v2")
+    assert not np.allclose(to_numpy(backbone.weights[0]), before), "weights of stage 1 arrive in the backbone"
+    before = to_numpy(backbone.weights[0])
+    fit_translation(model, clips, tokens, SLTRecipe.small(1), architecture=sizes)
+    assert not np.array_equal(to_numpy(backbone.weights[0]), before), "the backbone is trained along"
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    ours, theirs = (one.translate(clips[:1], beam_width=1)[0] for one in (model, again))
+    assert ours.sentence == theirs.sentence
+    assert_close(ours.score, np.float32(theirs.score), 1e-4)
+
+
+def test_backbones_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"images of a fixed size .* got \(None, None, None, 3\)"):
+        GFSLTVLP.from_backbone(image_model(True, None), TOKENIZER)
+    with pytest.raises(ValueError, match="backbone must go from images .* got None to None"):
+        GFSLTVLP.from_backbone(keras.layers.Dense(3), TOKENIZER)
+    with pytest.raises(ValueError, match=r"frames as the backbone takes them, \(8, 8, 3\), got .* \(6,\)"):
+        GFSLTVLP.from_backbone(image_model(True), TOKENIZER, TINY)
 
 
 def test_dev_bleu(model):
