@@ -90,7 +90,11 @@ APPLICATIONS: tuple[Application, ...] = (
         title="Gloss-free Sign Language Translation: Improving from Visual-Language Pretraining",
         modality="video and text",
         summary="Translates signing into sentences without gloss annotation.",
-        state="planned",
+        state="ready",
+        model="applications.sign_translation.gfslt_vlp:GFSLTVLP",
+        train="applications.sign_translation.training:train",
+        claims="applications.sign_translation.gfslt_vlp_claim:claims",
+        demo="demos.sign_translation:build",
     ),
     Application(
         task="report_generation",

@@ -11,7 +11,7 @@ from applications.report_generation.image_features import ImageFeatures, encode_
 from applications.report_generation.mimic_folders import load_mimic_folders
 from applications.report_generation.mlrg import MLRG, Report, transfer_first_stage
 from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe
-from applications.report_generation.retrieval import embed_studies, report_recall
+from applications.report_generation.retrieval import embed_facts, embed_studies, report_recall
 from applications.report_generation.show import study_picture
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.stages import fit_image_encoder, fit_stages
@@ -36,6 +36,7 @@ __all__ = [
     "Study",
     "StudyBatches",
     "View",
+    "embed_facts",
     "embed_studies",
     "encode_images",
     "facts_from_report",

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from keras import ops
 
 from applications.report_generation.batches import StudyBatches
 from applications.report_generation.image_features import ImageFeatures
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.study import MAX_COMPANIONS, Study
-from applications.report_generation.text import ReportTokenizer
+from applications.report_generation.text import PAD_ID, ReportTokenizer
 
 
 class Embeddings(NamedTuple):
@@ -52,6 +53,24 @@ def embed_studies(
         batch = batches[number]
         found.append(model.predict_on_batch({name: batch[name] for name in read}))
     return Embeddings(*(np.concatenate([one[side] for one in found]) for side in ("image", "text")))
+
+
+def embed_facts(
+    model: MLRGPretraining, facts: Sequence[Sequence[str]], tokenizer: ReportTokenizer
+) -> np.ndarray:
+    """Vectors `(reports, dim)` of facts alone, as `Embeddings.texts` holds them.
+
+    Args:
+        model: trained.
+        facts: of each report at least one, such as `["no pneumothorax"]`.
+        tokenizer: of its training.
+
+    Raises:
+        ValueError: if a report has no fact.
+    """
+    ids = tokenizer.encode_facts(facts, max_length=model.architecture.max_facts)
+    texts = model.text_side(ids, real=ops.not_equal(ids, PAD_ID), training=False)
+    return ops.convert_to_numpy(ops.stop_gradient(texts[:, 0]))
 
 
 def report_recall(

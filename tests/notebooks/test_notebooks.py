@@ -26,7 +26,16 @@ def test_there_are_notebooks():
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, monkeypatch):
-    for package in ("av", "dlib", "matplotlib", "mlxtend", "pycocoevalcap", "sacrebleu", "skimage"):
+    for package in (
+        "av",
+        "dlib",
+        "matplotlib",
+        "mlxtend",
+        "pydicom",
+        "pycocoevalcap",
+        "sacrebleu",
+        "skimage",
+    ):
         pytest.importorskip(package)
     monkeypatch.setenv("CONTRAST_FAST", "1")
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")

@@ -16,12 +16,16 @@ FIRST = PretrainingRecipe.small(2, batch_size=4, warmup_steps=0)
 SECOND_STAGE = ReportRecipe.small(2, batch_size=4, warmup_steps=0)
 
 
+on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles many shapes")
+
+
 def fit(**options):
     keras.utils.set_random_seed(0)
     options = {"features": FEATURES, "first": FIRST, "second": SECOND_STAGE, "verbose": 0, **options}
     return fit_stages(STUDIES, TOKENIZER, None, TINY, **options)
 
 
+@on_torch
 def test_recipe_of_the_paper_watches_other_patients():
     held_out = [
         Study(f"other {study.id}", f"other {study.patient}", study.views, study.findings, study.facts)
@@ -53,6 +57,7 @@ def run_folder(path):
     return run
 
 
+@on_torch
 def test_interrupted_run_goes_on(tmp_path):
     """A run that stopped between the stages comes to the same weights as an unbroken one."""
     whole = fit(run=run_folder(tmp_path / "whole"))
@@ -68,6 +73,7 @@ def test_interrupted_run_goes_on(tmp_path):
         np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), atol=1e-6)
 
 
+@on_torch
 def test_scores_of_reports_enter_the_history():
     def scores(reports, references):
         assert len(reports) == len(references) == 3
@@ -114,7 +120,7 @@ def test_folders_of_users(tmp_path):
         training.training_studies(tmp_path / "nothing")
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles some thirty shapes")
+@on_torch
 def test_claim(monkeypatch):
     """The arms of the real experiment, on few patients, with next to no epochs."""
     monkeypatch.setattr(mlrg_claim, "FULL", Setting(4, 2, 6, 4, 1, 1, 1, 1, 1, 6, 12))
