@@ -174,6 +174,7 @@ def fit_pairs(
         noise=noise,
         distinct_sentences=recipe.distinct_sentences,
         max_frames=architecture.max_frames,
+        buckets=1,  # clips of like length only, the same in each epoch, would be all that a clip is told from
         seed=seed,
         drop_remainder=True,
     )
@@ -206,6 +207,7 @@ def fit_translation(
         batch_size=recipe.batch_size,
         augmentation=augmentation,
         max_frames=architecture.max_frames,
+        buckets=1,
         seed=seed,
     )
     model.compile(recipe.optimizer(recipe.epochs * len(batches)))

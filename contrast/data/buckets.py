@@ -48,7 +48,8 @@ class RaggedBatches(keras.utils.PyDataset):
     of the next one. So the shapes are one for each bucket; only the last bucket can have batches that are not
     full. Which sequences share a bucket does not change; the order in it and the order of batches are a
     function of (seed, epoch). `fit` shuffles batches once more, by global state, unless it is called with
-    `shuffle=False`.
+    `shuffle=False`. Where the sequences of a batch are told from one another, as in contrastive learning,
+    take one bucket: only then can any two of them meet.
 
     Args:
         sequences: a list of arrays `(length, ...)`, or anything with `len` and `[row]`, which may read from

@@ -7,7 +7,7 @@ from applications.sign_translation.architecture import Architecture
 from applications.sign_translation.gfslt_vlp import GFSLTVLP, transfer_first_stage
 from applications.sign_translation.recipes import FrameRecipe, SLTRecipe, VLPRecipe
 from applications.sign_translation.stage_one import VLP
-from applications.sign_translation.stages import fit_stages, new_model
+from applications.sign_translation.stages import fit_pairs, fit_stages, fit_translation, new_model
 from applications.sign_translation.text import SentenceTokenizer
 from contrast.transfer import weight_names
 from tests.case import to_numpy
@@ -67,6 +67,29 @@ def test_learns_to_translate_and_stage_one_gives_a_head_start():
     # The same clips beside other sentences: without the video it would be right as often.
     shuffled = accuracy(stages.model, unseen[1:] + unseen[:1], truth)
     assert found > shuffled + 0.2, (found, shuffled)
+
+
+def test_any_two_clips_meet_in_a_batch():
+    """Also a short one and a long one: what a clip is told from must not depend on its length."""
+    clips = [np.zeros((4 + 2 * number, FEATURES), "float32") for number in range(12)]
+    tokens = TOKENIZER.encode([f"{first} {second}" for first in WORDS[:3] for second in WORDS[4:]])
+    met = set()
+
+    def collect(model, batches, stage, epochs, callbacks=()):
+        for _ in range(60):
+            for number in range(len(batches)):
+                rows = batches[number]["rows"].tolist()
+                met.update((one, other) for one in rows for other in rows)
+            batches.on_epoch_end()
+
+    options = {"architecture": tiny(), "fit": collect}
+    fit_pairs(clips, tokens, VLPRecipe.small(1, batch_size=4), language_id=TOKENIZER.language_id, **options)
+    assert len(met) == 12 * 12
+    met.clear()
+    fit_translation(
+        new_model(GFSLTVLP(tiny()), tokens), clips, tokens, SLTRecipe.small(1, batch_size=4), **options
+    )
+    assert len(met) == 12 * 12
 
 
 def test_what_each_variant_hands_on():
