@@ -113,5 +113,26 @@ class TrainingBar(keras.callbacks.Callback):
         self.bar.close()
 
 
+class BarredRun:
+    """In the place of a run folder: trains stages in memory, each with a bar in the terminal.
+
+    Args:
+        texts: for each stage what stands beside its bar, see `TrainingBar`.
+    """
+
+    def __init__(self, texts: Mapping[str, str]):
+        self.texts = texts
+
+    def fit(self, model, batches, *, stage, callbacks, verbose, **options):
+        """As `applications.runs.RunFolder.fit`, without checkpoints."""
+        bar = TrainingBar(self.texts[stage])
+        return model.fit(batches, callbacks=[*callbacks, bar], verbose=0, **options).history
+
+
+def curves_of(model: keras.Model, names: Sequence[str]) -> dict[str, list[float]]:
+    """Curves of a model's last `fit`, as the cache keeps them."""
+    return {name: [float(value) for value in model.history.history[name]] for name in names}
+
+
 def _paths(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / f"{name}.weights.h5", folder / f"{name}.json"

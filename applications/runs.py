@@ -43,6 +43,34 @@ def is_finished(path: str | Path) -> bool:
     return (Path(path) / FINISHED).exists()
 
 
+class StageFit:
+    """Trains the compiled models of several stages, in a run folder if there is one.
+
+    Args:
+        run: a `RunFolder`, in which each stage can be resumed, or anything with its `fit`; `None`: nothing is
+            written.
+        verbose: of `fit`.
+
+    Call: a compiled model, its batches (a `keras.utils.PyDataset`), the name of the stage, the number of
+        epochs, callbacks, and further arguments of `fit`.
+    """
+
+    def __init__(self, run: "RunFolder | None" = None, verbose: int | str = 0):
+        self.run, self.verbose = run, verbose
+
+    def __call__(self, model, batches, stage, epochs, callbacks=(), **options) -> None:
+        options |= {
+            "epochs": epochs,
+            "callbacks": list(callbacks),
+            "verbose": self.verbose,
+            "shuffle": False,
+        }
+        if self.run is None:
+            model.fit(batches, **options)
+        else:
+            self.run.fit(model, batches, stage=stage, **options)
+
+
 class RunFolder:
     """A folder for one run: `config.json`, `history.csv`, `history.json`, `curves.png` and `model.keras`.
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import keras
 
-from applications.report_generation.study import VIEW_POSITIONS
 from applications.report_generation.text import PAD_ID
 from contrast.decoding import FeatureDecoder
 from contrast.encoders import TextTransformer
@@ -131,11 +130,6 @@ class Architecture:
             seed=self.seed,
             name="decoder",
         )
-
-    @property
-    def views(self) -> int:
-        """How many view positions there are."""
-        return len(VIEW_POSITIONS)
 
 
 def as_architecture(value) -> Architecture:

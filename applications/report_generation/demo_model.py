@@ -9,7 +9,14 @@ from pathlib import Path
 
 import keras
 
-from applications.demo_cache import TrainingBar, cache_folder, cache_name, read_cached, write_cached
+from applications.demo_cache import (
+    BarredRun,
+    cache_folder,
+    cache_name,
+    curves_of,
+    read_cached,
+    write_cached,
+)
 from applications.report_generation.architecture import Architecture
 from applications.report_generation.baselines import all_normal_report, copy_prior_facts, copy_prior_text
 from applications.report_generation.callbacks import ReportScores
@@ -21,9 +28,10 @@ from applications.report_generation.mlrg import MLRG
 from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe
 from applications.report_generation.retrieval import report_recall
 from applications.report_generation.stage_one import MLRGPretraining
-from applications.report_generation.stages import Fit, fit_image_encoder, fit_stages, new_model
+from applications.report_generation.stages import fit_image_encoder, fit_stages, new_model
 from applications.report_generation.study import Study, without
 from applications.report_generation.text import ReportTokenizer
+from applications.runs import StageFit
 
 __all__ = ["BASELINES", "METRICS", "WITHHELD", "DemoModel", "load_or_train"]
 
@@ -169,10 +177,10 @@ def _train(
         "then reports.",
         len(studies),
     )
-    bars = _Bars()
+    bars = BarredRun(BARS)
     few = set(sorted({study.patient for study in studies})[:ENCODER_PATIENTS])
     seen = [study for study in studies if study.patient in few]
-    encoder = fit_image_encoder(seen, ConvolutionTokens(seed=seed), seed=seed, fit=Fit(bars))
+    encoder = fit_image_encoder(seen, ConvolutionTokens(seed=seed), seed=seed, fit=StageFit(bars))
     features = encode_images([*studies, *validation], encoder)
     stages = fit_stages(
         studies,
@@ -189,24 +197,17 @@ def _train(
     return stages.first, stages.model
 
 
-class _Bars:
-    """Trains the stages in memory, each with a bar in the terminal."""
-
-    def fit(self, model, batches, *, stage, callbacks, verbose, **options):
-        model.fit(batches, callbacks=[*callbacks, TrainingBar(BARS[stage])], verbose=0, **options)
-
-
 def _measured(first: MLRGPretraining, model: MLRG, test: Sequence[Study]) -> list[dict[str, list[float]]]:
     """What the cache keeps of both stages: curves, and how good they are on held-out studies."""
     features = model.encode(test)
     recall = report_recall(first, test, features, model.tokenizer)
-    pairs = _history(first, PAIR_CURVES) | {name: [recall[name]] for name in RECALLS}
+    pairs = curves_of(first, PAIR_CURVES) | {name: [recall[name]] for name in RECALLS}
     rows = []
     for parts in WITHHELD.values():
         known = [without(study, parts) for study in test]
         found = model.report(known, features=features, batch_size=64)
         rows.append(_scored([report.findings for report in found], test))
-    return [pairs, _history(model, CURVES) | {name: [row[name] for row in rows] for name in METRICS}]
+    return [pairs, curves_of(model, CURVES) | {name: [row[name] for row in rows] for name in METRICS}]
 
 
 def _scored(reports: Sequence[str], studies: Sequence[Study]) -> dict[str, float]:
@@ -217,7 +218,3 @@ def _scored(reports: Sequence[str], studies: Sequence[Study]) -> dict[str, float
         with_prior=[study.prior is not None for study in studies],
     )
     return {name: scores[name] for name in METRICS}
-
-
-def _history(model: keras.Model, curves: Sequence[str]) -> dict[str, list[float]]:
-    return {curve: [float(value) for value in model.history.history[curve]] for curve in curves}

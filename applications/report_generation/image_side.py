@@ -3,12 +3,12 @@
 import keras
 from keras import ops
 
+from applications.report_generation.study import VIEW_POSITIONS
 from contrast.layers import CrossAttentionFusion, ProjectionHead
 
-CURRENT, LATEST, OLDER = range(3)
+TIMES = 3  # now, the visit before, and one before that, which no study here holds
 
 
-@keras.saving.register_keras_serializable(package="report_generation")
 class ImageSide(keras.Layer):
     """Places, projects and fuses the tokens of all images of a study.
 
@@ -48,12 +48,12 @@ class ImageSide(keras.Layer):
         shape = (None, None, None, sizes.image_dim)
         anchor, companions = (None, None, sizes.dim), (None, None, None, sizes.dim)
         self.views = self.add_weight(
-            shape=(sizes.views, sizes.image_dim),
+            shape=(len(VIEW_POSITIONS), sizes.image_dim),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
             name="views",
         )
         self.times = self.add_weight(
-            shape=(OLDER + 1, sizes.dim), initializer=keras.initializers.RandomUniform(0, 1), name="times"
+            shape=(TIMES, sizes.dim), initializer=keras.initializers.RandomUniform(0, 1), name="times"
         )
         self.view_norm.build(shape)
         self.projection.build(shape)

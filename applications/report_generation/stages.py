@@ -8,6 +8,7 @@ import numpy as np
 
 from applications.report_generation.architecture import Architecture
 from applications.report_generation.batches import StudyBatches
+from applications.report_generation.callbacks import ReportScores
 from applications.report_generation.formats import check_reports
 from applications.report_generation.image_encoders import ConvolutionTokens, ImageBatches
 from applications.report_generation.image_features import ImageFeatures, encode_images, pixels
@@ -16,7 +17,7 @@ from applications.report_generation.recipes import PretrainingRecipe, ReportReci
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.study import Study, check_patients
 from applications.report_generation.text import ReportTokenizer
-from applications.runs import RunFolder
+from applications.runs import RunFolder, StageFit
 from contrast.transfer import TransferReport
 
 
@@ -26,25 +27,6 @@ class Stages(NamedTuple):
     first: MLRGPretraining | None
     model: MLRG
     report: TransferReport | None
-
-
-class Fit:
-    """Trains a compiled model, in a run folder if there is one."""
-
-    def __init__(self, run: RunFolder | None = None, verbose: int | str = 0):
-        self.run, self.verbose = run, verbose
-
-    def __call__(self, model, batches, stage, epochs, callbacks=(), **options):
-        options |= {
-            "epochs": epochs,
-            "callbacks": list(callbacks),
-            "verbose": self.verbose,
-            "shuffle": False,
-        }
-        if self.run is None:
-            model.fit(batches, **options)
-        else:
-            self.run.fit(model, batches, stage=stage, **options)
 
 
 def fit_stages(
@@ -74,7 +56,8 @@ def fit_stages(
         features: the tokens of all images, those of `validation` included; `None`: they are encoded now.
         first: recipe of stage 1; `None`: `PretrainingRecipe.small()`.
         second: recipe of stage 2; `None`: `ReportRecipe.small()`.
-        validation: studies of other patients, on whose loss the recipes of the paper lower their rates.
+        validation: studies of other patients, on whose loss the recipes of the paper lower their rates. With
+            a `ReportScores` among `callbacks`, stage 2 follows its `val_score` instead.
         pretrain: whether there is a stage 1.
         absence: what stands for a missing text in the prompt: `"tokens"`, or `"empty"`, nothing.
         seed: of the order and the anchors. Initial weights come from Keras's global seed.
@@ -101,7 +84,7 @@ def fit_stages(
         "features": features,
         "validation": validation,
         "seed": seed,
-        "fit": Fit(run, verbose),
+        "fit": StageFit(run, verbose),
     }
     pretrained = report = None
     if pretrain:
@@ -122,7 +105,7 @@ def fit_image_encoder(
     batch_size: int = 64,
     learning_rate: float = 2e-3,
     seed: int = 0,
-    fit: Fit | None = None,
+    fit: StageFit | None = None,
 ) -> ConvolutionTokens:
     """The small stand-in for a pretrained image encoder, trained on these studies' images without labels.
 
@@ -137,7 +120,7 @@ def fit_image_encoder(
     images = np.stack([pixels(view, encoder.image_size) for view in views.values()])
     encoder.build((None, *encoder.image_size))
     encoder.compile(keras.optimizers.Adam(learning_rate))
-    (fit or Fit())(encoder, ImageBatches(images, batch_size, seed=seed), "images", epochs)
+    (fit or StageFit())(encoder, ImageBatches(images, batch_size, seed=seed), "images", epochs)
     encoder.adapt(images)
     encoder.trainable = False
     return encoder
@@ -161,8 +144,9 @@ def fit_pretraining(
     batches = batches_of(studies, features, tokenizer, recipe, architecture, seed=seed, drop_remainder=True)
     model = MLRGPretraining(architecture, recipe.temperature, name="stage_one", **options)
     new_model(model).compile(recipe.optimizer())
-    held_out, watch = _validation(validation, features, tokenizer, recipe, architecture, "val_loss", "min")
-    (fit or Fit())(model, batches, "pretraining", recipe.epochs, watch, **held_out)
+    held_out = _validation(validation, features, tokenizer, recipe, architecture)
+    watch = plateau_callbacks(recipe, "val_loss", "min") if held_out else []
+    (fit or StageFit())(model, batches, "pretraining", recipe.epochs, watch, **held_out)
     return model
 
 
@@ -182,10 +166,13 @@ def fit_reports(
     options = {"absence": model.absence}
     batches = batches_of(studies, features, model.tokenizer, recipe, sizes, seed=seed, **options)
     model.compile(recipe.optimizer())
-    scored = any(getattr(callback, "names", None) for callback in callbacks)
-    monitor = ("val_score", "max") if scored else ("val_loss", "min")
-    held_out, watch = _validation(validation, features, model.tokenizer, recipe, sizes, *monitor, **options)
-    (fit or Fit())(model, batches, "reports", recipe.epochs, [*callbacks, *watch], **held_out)
+    held_out = _validation(validation, features, model.tokenizer, recipe, sizes, **options)
+    watch = []
+    if any(isinstance(callback, ReportScores) for callback in callbacks):
+        watch = plateau_callbacks(recipe, "val_score", "max")
+    elif held_out:
+        watch = plateau_callbacks(recipe, "val_loss", "min")
+    (fit or StageFit())(model, batches, "reports", recipe.epochs, [*callbacks, *watch], **held_out)
     return model
 
 
@@ -210,10 +197,9 @@ def new_model(model):
     return model
 
 
-def _validation(studies, features, tokenizer, recipe, architecture, monitor, mode, **options):
+def _validation(studies, features, tokenizer, recipe, architecture, **options):
+    """Further arguments of `fit`."""
     if not studies:
-        return {}, []
-    batches = batches_of(
-        studies, features, tokenizer, recipe, architecture, anchors="first", shuffle=False, **options
-    )
-    return {"validation_data": batches}, plateau_callbacks(recipe, monitor, mode)
+        return {}
+    options |= {"anchors": "first", "shuffle": False}
+    return {"validation_data": batches_of(studies, features, tokenizer, recipe, architecture, **options)}

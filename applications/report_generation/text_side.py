@@ -5,7 +5,6 @@ import keras
 from contrast.layers import ProjectionHead
 
 
-@keras.saving.register_keras_serializable(package="report_generation")
 class TextSide(keras.Layer):
     """The text encoder and a projection head on each of its tokens.
 

@@ -17,10 +17,11 @@ from applications.report_generation.image_features import encode_images
 from applications.report_generation.mimic_folders import load_mimic_folders
 from applications.report_generation.mlrg import MLRG
 from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe
-from applications.report_generation.stages import Fit, fit_image_encoder, fit_stages
+from applications.report_generation.stages import fit_image_encoder, fit_stages
 from applications.report_generation.study import Study
 from applications.report_generation.table import load_table
 from applications.report_generation.text import ReportTokenizer, study_texts
+from applications.runs import StageFit
 
 ANNOTATION, TABLES, IMAGES = "annotation.json", ("studies.csv", "studies.json"), "images"
 RENDERED, REAL = (64, 64), (128, 128)
@@ -87,7 +88,7 @@ def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = 
     epochs = epochs or 8
     studies, held_out, size = training_studies(data, seed)
     tokenizer = ReportTokenizer.fit(study_texts(studies))
-    fit = Fit(run, verbose=2)
+    fit = StageFit(run, verbose=2)
     encoder = fit_image_encoder(studies, ConvolutionTokens(size, seed=seed), seed=seed, fit=fit)
     features = encode_images([*studies, *held_out], encoder)
     watch = []

@@ -11,7 +11,14 @@ import keras
 import numpy as np
 from tqdm import trange
 
-from applications.demo_cache import TrainingBar, cache_folder, cache_name, read_cached, write_cached
+from applications.demo_cache import (
+    BarredRun,
+    cache_folder,
+    cache_name,
+    curves_of,
+    read_cached,
+    write_cached,
+)
 from applications.sign_translation.architecture import Architecture
 from applications.sign_translation.augmentation import ClipAugmentation
 from applications.sign_translation.callbacks import DevBleu
@@ -162,10 +169,10 @@ def load_or_train(
         augmentation=ClipAugmentation.small(),
         seed=seed,
         callbacks=[watch],
-        run=_Bars(),
+        run=BarredRun(BARS),
     )
     scores = _scores(stages.model, stages.first, kept_back, seed)
-    histories = [_history(stages.first, PAIR_CURVES), _history(stages.model, CURVES)]
+    histories = [curves_of(stages.first, PAIR_CURVES), curves_of(stages.model, CURVES)]
     histories[1] |= {name: [scores[name]] for name in SCORES}
     for name, model, history in zip(names, (stages.first, stages.model), histories, strict=True):
         write_cached(folder, name, model, history)
@@ -181,13 +188,6 @@ def _rendered(world: SigningWorld, pairs: int, unlabelled: int) -> list[np.ndarr
     return [clip.frames for clip in clips[pairs:]]
 
 
-class _Bars:
-    """Trains the stages in memory, each with a bar in the terminal."""
-
-    def fit(self, model, batches, *, stage, callbacks, verbose, **options):
-        model.fit(batches, callbacks=[*callbacks, TrainingBar(BARS[stage])], verbose=0, **options)
-
-
 def _scores(model: GFSLTVLP, first: VLP, clips: Sequence[SignedClip], seed: int) -> dict[str, float]:
     found = model.translate(clips, batch_size=50)
     references = [clip.references for clip in clips]
@@ -198,7 +198,3 @@ def _scores(model: GFSLTVLP, first: VLP, clips: Sequence[SignedClip], seed: int)
         **video_to_text_recall(*vectors, sentences),
         "one_wording_bleu_4": sacrebleu_scores(*template_oracle(references, seed))["bleu_4"],
     }
-
-
-def _history(model: keras.Model, curves: Sequence[str]) -> dict[str, list[float]]:
-    return {curve: [float(value) for value in model.history.history[curve]] for curve in curves}

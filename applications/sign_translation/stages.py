@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from applications.runs import RunFolder
+from applications.runs import RunFolder, StageFit
 from applications.sign_translation.architecture import Architecture
 from applications.sign_translation.batches import check_clips, clip_batches
 from applications.sign_translation.gfslt_vlp import GFSLTVLP, transfer_first_stage
@@ -83,7 +83,7 @@ def fit_stages(
         architecture = Architecture.small(
             tokenizer.size, shape, max_frames=min(300, max(map(len, clips))), max_length=tokens.shape[1]
         )
-    fit = _Fit(run, verbose)
+    fit = StageFit(run, verbose)
     options = {"architecture": architecture, "augmentation": augmentation, "seed": seed, "fit": fit}
     autoencoder = pretrained = report = None
     if frames is not None and len(shape) == 3:
@@ -116,7 +116,7 @@ def fit_frames(clips, recipe: FrameRecipe, *, architecture, seed=0, fit=None) ->
     )
     model.build((None, *architecture.frame_shape))
     model.compile(recipe.optimizer(recipe.epochs * len(batches)))
-    (fit or _Fit())(model, batches, "frames", recipe.epochs)
+    (fit or StageFit())(model, batches, "frames", recipe.epochs)
     return model
 
 
@@ -182,7 +182,7 @@ def fit_pairs(
     if autoencoder is not None:
         copy_weights(autoencoder, model, {FRAME_ENCODER: "frame_encoder"})
     model.compile(recipe.optimizer(recipe.epochs * len(batches), restoration))
-    (fit or _Fit())(model, batches, "pairs", recipe.epochs)
+    (fit or StageFit())(model, batches, "pairs", recipe.epochs)
     return model
 
 
@@ -211,7 +211,7 @@ def fit_translation(
         seed=seed,
     )
     model.compile(recipe.optimizer(recipe.epochs * len(batches)))
-    (fit or _Fit())(model, batches, "translation", recipe.epochs, callbacks)
+    (fit or StageFit())(model, batches, "translation", recipe.epochs, callbacks)
     return model
 
 
@@ -237,22 +237,3 @@ def check_tokens(tokens, architecture: Architecture) -> None:
     empty = np.flatnonzero((np.asarray(tokens) != PAD_ID).sum(axis=1) <= 2)
     if len(empty):
         raise ValueError(f"sentences must have words; sentence {empty[0]} has none.")
-
-
-class _Fit:
-    """Trains a stage, in a run folder if there is one."""
-
-    def __init__(self, run=None, verbose=0):
-        self.run, self.verbose = run, verbose
-
-    def __call__(self, model, batches, stage, epochs, callbacks=()):
-        options = {
-            "epochs": epochs,
-            "callbacks": list(callbacks),
-            "verbose": self.verbose,
-            "shuffle": False,
-        }
-        if self.run is None:
-            model.fit(batches, **options)
-        else:
-            self.run.fit(model, batches, stage=stage, **options)

@@ -83,6 +83,18 @@ def test_golden_shift(golden):
     np.testing.assert_array_equal(to_numpy(decoder_ids), case["tgt_decoder_ids"])
 
 
+@pytest.mark.golden
+def test_golden_decoder_input(golden):
+    """This official decoder reads padding in the place of a separator, and attends to it all the same."""
+    case = golden("report_generation")
+    ids, padding = case["lm_ids"], int(case["lm_pad_id"])
+    shifted = to_numpy(shift_right(ids[:, 1:], start_id=ids[:, 0]))
+    np.testing.assert_array_equal(shifted != padding, case["lm_decoder_mask"])
+    decoder_ids = np.where(shifted == case["lm_sep_id"], padding, shifted)
+    np.testing.assert_array_equal(decoder_ids, case["lm_decoder_ids"])
+    assert (decoder_ids != shifted).any(), "a separator is in the file"
+
+
 def test_shift_puts_the_start_in_front_and_keeps_padding():
     np.testing.assert_array_equal(
         to_numpy(shift_right(TARGETS, 7)), [[7, 3, 1, 4, 2], [7, 5, 2, 0, 0], [7, 0, 0, 0, 0]]

@@ -92,6 +92,29 @@ def test_transfer_moves_what_both_stages_have():
     assert {name.split("/")[0] for name in untouched} == {"stream_norm", "streams", "multimodal_0", "decoder"}
 
 
+def test_bert_reads_the_texts(tmp_path):
+    model = new_model(MLRG(type(TINY)(**{**TINY.to_dict(), "text_encoder": "bert"}), TOKENIZER))
+    batch = batch_of(STUDIES[:3])
+    model.compile(keras.optimizers.SGD(0.1))
+    before = [to_numpy(w) for w in model.text_side.trainable_variables]
+    model.train_on_batch(batch)
+    after = [to_numpy(w) for w in model.text_side.trainable_variables]
+    assert not any(
+        np.array_equal(*pair) for pair in zip(before[:-4], after[:-4], strict=True) if pair[0].size > 64
+    )
+    encoder, ids = model.text_side.encoder, batch["prompt"]
+    states = to_numpy(encoder.token_features(ids, segment_ids=batch["segments"]))
+    assert not states[ids == 0].any() and states[ids != 0].any()
+    assert_close(
+        encoder.token_features(ids[:, :-1], segment_ids=batch["segments"][:, :-1]), states[:, :-1], 1e-5
+    )
+    assert np.abs(to_numpy(encoder.token_features(ids)) - states).max() > 1e-4, "segments are read"
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    (ours,), (theirs,) = (one.report(STUDIES[1], features=FEATURES) for one in (model, loaded))
+    assert ours.findings == theirs.findings
+
+
 def test_another_architecture_is_refused():
     first = new_model(MLRGPretraining(TINY))
     wider = new_model(MLRG(type(TINY)(**{**TINY.to_dict(), "projection_dim": 16}), TOKENIZER))

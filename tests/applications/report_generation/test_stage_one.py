@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from applications.report_generation.batches import StudyBatches
 from applications.report_generation.recipes import PretrainingRecipe
@@ -10,7 +11,7 @@ from applications.report_generation.stages import fit_pretraining, new_model
 from applications.report_generation.study import Study
 from contrast.losses import SupervisedContrastive
 from tests.applications.report_generation.tiny import FEATURES, STUDIES, TINY, TOKENIZER, view
-from tests.case import assert_close, check_saved, to_numpy
+from tests.case import assert_close, assert_value_and_gradient, check_saved, to_numpy
 
 
 def batch_of(studies=STUDIES, **options):
@@ -22,14 +23,15 @@ def batch_of(studies=STUDIES, **options):
 def test_view_contrast_is_the_official_one(golden):
     """In slots, with priors and gaps put out by their group."""
     arrays = golden("report_generation")
-    groups = np.where(arrays["group_is_prior"] > 0, -1, arrays["group_study"])
-    embeddings = arrays["mpc_embed"]
-    gap = np.full((1, embeddings.shape[1]), 7.0, "float32")
-    ids, views = view_groups(
-        np.append(groups, -1)[None], np.concatenate([embeddings, gap])[None].astype("float32")
-    )
+    groups = np.append(np.where(arrays["group_is_prior"] > 0, -1, arrays["group_study"]), -1)
+    gap = np.full((1, arrays["mpc_embed"].shape[1]), 7.0, "float32")
     loss = SupervisedContrastive(float(arrays["mpc_temperature"]), no_positive="drop")
-    assert_close(loss(ids, views), arrays["mpc_loss"])
+    assert_value_and_gradient(
+        lambda z: loss(*view_groups(groups[None], ops.concatenate([z, gap])[None])),
+        [arrays["mpc_embed"]],
+        arrays["mpc_loss"],
+        [arrays["mpc_grad"]],
+    )
 
 
 @pytest.mark.parametrize("token_weight", [0.0, 0.5])

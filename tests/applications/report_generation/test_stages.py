@@ -121,6 +121,39 @@ def test_folders_of_users(tmp_path):
 
 
 @on_torch
+def test_rates_follow_the_scores_of_reports():
+    watch = ReportScores(STUDIES[:3], FEATURES, lambda found, right: {"same": 1.0}, ("same",))
+    recipe = ReportRecipe.small(4, learning_rate=1e-2, warmup_steps=0, batch_size=8, patience=1, stop_after=3)
+    history = fit(callbacks=[watch], second=recipe, pretrain=False).model.history.history
+    np.testing.assert_allclose(history["learning_rate"], [1e-2, 1e-2, 1e-3, 1e-4], rtol=1e-5)
+
+
+@on_torch
+def test_trained_from_a_folder_and_resumed(tmp_path, monkeypatch):
+    """What `contrast train` does, on the images of a table, with an interruption in the last stage."""
+    from PIL import Image
+
+    monkeypatch.setattr(training, "REAL", (32, 32))
+    rows = ["patient,study,image,position,indication,findings,order"]
+    for number in range(24):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 30), dtype="uint8")
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+        text = "The lungs are clear." if number % 3 else "Small effusion."
+        rows.append(f"p{number // 2},s{number},{number}.png,PA,cough,{text},{number % 2}")
+    (tmp_path / "studies.csv").write_text("\n".join(rows))
+    run = run_folder(tmp_path / "run")
+    model = training.train(run, data=tmp_path, seed=1, epochs=1)
+    assert {"val_ce_f1", "val_bleu_4", "loss"} <= set(model.history.history)
+    assert len(model.report([Study("new", "new", (view("0 PA"),))], max_length=4)) == 1
+    run.save_model(model)
+    loaded = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert loaded.image_encoder.image_size == (32, 32) and loaded.tokenizer == model.tokenizer
+    again = training.train(RunFolder(tmp_path / "run", resume=True), data=tmp_path, seed=1, epochs=1)
+    for ours, theirs in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), atol=1e-6)
+
+
+@on_torch
 def test_claim(monkeypatch):
     """The arms of the real experiment, on few patients, with next to no epochs."""
     monkeypatch.setattr(mlrg_claim, "FULL", Setting(4, 2, 6, 4, 1, 1, 1, 1, 1, 6, 12))
