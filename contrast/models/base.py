@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from contrast.models.heads import head_dim
+
 
 class Scheme(keras.Model):
     """Base of the schemes that train an encoder on views of the same sample.
@@ -15,7 +17,8 @@ class Scheme(keras.Model):
 
     - one array `(batch, views, ...)`, as `contrast.data.ViewBatches` makes them;
     - a pair `(view, view)`, or a longer tuple or list of views, each `(batch, ...)` or several side by side
-      `(batch, views, ...)`; sizes may differ (multi-crop), large views come first.
+      `(batch, views, ...)`, as `contrast.augmentation.MultiCrop` gives them; sizes may differ, large views come
+      first. Views side by side want an encoder that is built: with another their rank is not known.
 
     Arrays go into `fit(x)` or `fit(x, ids)`. A data set (`PyDataset`, `tf.data`, generator) yields `x` or
     `(x, ids)`; where `x` itself is a pair it yields `((view, view),)` or `((view, view), ids)`, since Keras
@@ -59,7 +62,7 @@ class Scheme(keras.Model):
 
     def build_parts(self, features):
         """Makes and builds what comes behind the encoder, whose features have this width."""
-        self.projector.build((None, features))
+        head_dim(self.projector, features)
 
     def get_build_config(self):
         return {"input_shape": self._data_shape}

@@ -52,10 +52,10 @@ class DINO(TaughtScheme):
 
     >>> images = np.random.default_rng(0).random((16, 16, 16, 1)).astype("float32")
     >>> crop = contrast.augmentation.RandomResizedCrop
-    >>> large, small = (contrast.augmentation.MultiView(crop(size), 2)(images) for size in (16, 8))
+    >>> views = tuple(crop(size)(images) for size in (16, 16, 8, 8))
     >>> model = contrast.models.DINO(contrast.encoders.ConvNet((4, 8)), projector=(8, 4), prototypes=6)
     >>> model.compile("adam")
-    >>> history = model.fit((large, small), batch_size=8, epochs=1, verbose=0)
+    >>> history = model.fit(views, batch_size=8, epochs=1, verbose=0)
 
     Reference: [Caron et al., 2021](https://arxiv.org/abs/2104.14294)
     """

@@ -87,23 +87,23 @@ class DualEncoder(keras.Model):
         return SigmoidContrastive(self.temperature, self.bias, same_id=self.same_id)
 
     def build(self, input_shape):
-        if len(input_shape) != 2 or not all(isinstance(shape, list | tuple) for shape in input_shape):
+        if len(input_shape) != 2 or not all(isinstance(shape, list | tuple | dict) for shape in input_shape):
             raise ValueError(
                 f"{self.name} needs pairs (first, second), got shape {tuple(input_shape)}. A data set yields "
                 "((first, second), ids) or ((first, second),)."
             )
-        self._pair_shape = [list(shape) for shape in input_shape]
+        self._pair_shape = [_any_batch(shape) for shape in input_shape]
         for encoder, projection, shape in zip(
-            (self.first, self.second), self.projections, input_shape, strict=True
+            (self.first, self.second), self.projections, self._pair_shape, strict=True
         ):
-            projection.build((None, features_dim(encoder, (None, *shape[1:]))))
+            projection.build((None, features_dim(encoder, shape)))
         self.built = True
 
     def get_build_config(self):
         return {"input_shape": self._pair_shape}
 
     def build_from_config(self, config):
-        self.build([tuple(shape) for shape in config["input_shape"]])
+        self.build(config["input_shape"])
 
     def call(self, inputs, training=None):
         first, second = inputs
@@ -128,3 +128,10 @@ class DualEncoder(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**deserialized(config))
+
+
+def _any_batch(shape):
+    """The shape, or dict of shapes, of one side, for batches of any size."""
+    if isinstance(shape, dict):
+        return {key: _any_batch(part) for key, part in shape.items()}
+    return (None, *shape[1:])

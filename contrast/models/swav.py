@@ -39,7 +39,7 @@ class SwAV(Scheme):
             weight decay still shrinks them, which changes nothing: they are scaled to unit length.)
 
     Data: as for `SimCLR`; also views of different sizes, as a tuple or list of `(batch, ...)` or
-    `(batch, views, ...)`, large ones first. Ids are not read.
+    `(batch, views, ...)` side by side, large ones first. Ids are not read.
 
     Raises:
         ValueError: if the batch is larger than the queue, there are fewer views than `full_views`, or as for
@@ -49,12 +49,10 @@ class SwAV(Scheme):
 
     >>> images = np.random.default_rng(0).random((16, 16, 16, 1)).astype("float32")
     >>> crop = contrast.augmentation.RandomResizedCrop
-    >>> large, small = (contrast.augmentation.MultiView(crop(size), 2)(images) for size in (16, 8))
-    >>> model = contrast.models.SwAV(
-    ...     contrast.encoders.ConvNet((4, 8)), projector=(8, 4), prototypes=6, freeze_steps=1
-    ... )
+    >>> views = tuple(crop(size)(images) for size in (16, 16, 8, 8))
+    >>> model = contrast.models.SwAV(contrast.encoders.ConvNet((4, 8)), projector=(8, 4), prototypes=6)
     >>> model.compile("adam")
-    >>> history = model.fit((large, small), batch_size=8, epochs=1, verbose=0)
+    >>> history = model.fit(views, batch_size=8, epochs=1, verbose=0)
 
     Reference: [Caron et al., 2020](https://arxiv.org/abs/2006.09882)
     """
