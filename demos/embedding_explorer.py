@@ -35,13 +35,13 @@ def build(explorer: Explorer | None = None) -> gr.Blocks:
     with gr.Blocks(title="Embedding explorer · keras-contrast", delete_cache=(1800, 3600)) as page:
         gr.Markdown(INTRODUCTION, elem_id="introduction")
         chosen = gr.State(first_place(explorer), time_to_live=7200)
-        with gr.Tab("Explore"):
-            _exploring(explorer, chosen)
+        with gr.Tab("Explore") as exploring:
+            _exploring(explorer, chosen, exploring)
         with gr.Tab("Compare") as comparing:
             _comparing(explorer, chosen, comparing)
-        with gr.Tab("Your own"):
+        with gr.Tab("Upload"):
             _own(explorer)
-        with gr.Tab("What it means"):
+        with gr.Accordion("What it means", open=False):
             gr.Markdown(MEANING, elem_id="meaning")
     return page.queue(max_size=64)
 
@@ -52,21 +52,20 @@ def first_place(explorer: Explorer) -> int:
 
 
 def explored(explorer: Explorer, place: int, space: str, kind: str, colour: str, k: int) -> tuple[str, ...]:
-    """What the first tab shows of a digit: map, legend, picture, sentence and neighbours."""
+    """What the first tab shows of a digit: map, legend, the digit itself and neighbours."""
     found = answers.neighbours(explorer, space, place, k)
     shades = pictures.shades_of(explorer, space, colour, k)
     return (
         pictures.draw_map(explorer, space, kind, shades, place, found),
         pictures.legend(colour),
-        pictures.chosen(explorer, place),
-        answers.sentence(explorer, space, place, found),
+        pictures.chosen(explorer, place, answers.sentence(explorer, space, place, found)),
         pictures.strip(explorer, found),
     )
 
 
 def compared(explorer: Explorer, place: int, kind: str, colour: str, k: int) -> tuple[str, ...]:
-    """What the second tab shows of a digit: for each space the map and its nearest."""
-    parts = []
+    """What the second tab shows of a digit: itself, and for each space the map and what is said of it."""
+    parts = [pictures.chosen(explorer, place, "Click on any map to choose another digit.")]
     for space in SPACES:
         found = answers.neighbours(explorer, space, place, k)
         shades = pictures.shades_of(explorer, space, colour, k)
@@ -89,7 +88,7 @@ def looked_up(explorer: Explorer, paths: list[str] | None, space: str) -> str:
     )
 
 
-def _exploring(explorer: Explorer, chosen: gr.State) -> None:
+def _exploring(explorer: Explorer, chosen: gr.State, tab: gr.Tab) -> None:
     k = _at_most(explorer, NEAREST)
     with gr.Row():
         space = gr.Radio(list(SPACES), value=SPACES[0], label="Encoder", elem_id="space", min_width=280)
@@ -100,11 +99,8 @@ def _exploring(explorer: Explorer, chosen: gr.State) -> None:
         with gr.Column(scale=6, min_width=320):
             parts = [gr.HTML(first[0], js_on_load=pictures.PICK, elem_id="map"), gr.HTML(first[1])]
         with gr.Column(scale=5, min_width=320):
-            with gr.Row():
-                parts.append(gr.HTML(first[2], elem_id="picture", min_width=120, scale=0))
-                with gr.Column(min_width=180):
-                    parts.append(gr.Markdown(first[3], elem_id="sentence"))
-                    another = gr.Button("Another digit", size="sm", elem_id="another")
+            parts.append(gr.HTML(first[2], elem_id="sentence"))
+            another = gr.Button("Another digit", size="sm", elem_id="another")
             nearest = gr.Slider(
                 1,
                 _at_most(explorer, answers.MOST_NEIGHBOURS),
@@ -114,23 +110,22 @@ def _exploring(explorer: Explorer, chosen: gr.State) -> None:
                 info="Under each: its label and its distance. Click on one to look at it.",
                 elem_id="k",
             )
-            parts.append(gr.HTML(first[4], js_on_load=pictures.PICK, elem_id="neighbours"))
+            parts.append(gr.HTML(first[3], js_on_load=pictures.PICK, elem_id="neighbours"))
     settings = [space, kind, colour, nearest]
 
-    def pick(place, *values, event: gr.EventData):
-        picked = answers.checked_place(explorer, event._data.get("place"))
-        place = place if picked is None else picked
-        return place, *explored(explorer, place, *values)
+    def pick(place: int, shown: str, drawn: str, coloured: str, count: int, event: gr.EventData) -> tuple:
+        place = _picked(explorer, event, place)
+        return place, *explored(explorer, place, shown, drawn, coloured, count)
 
-    def at_random(*values):
+    def at_random(*values) -> tuple:
         place = int(np.random.default_rng().integers(len(explorer.digits.labels)))
         return place, *explored(explorer, place, *values)
 
-    for source in (parts[0], parts[4]):
+    for source in (parts[0], parts[3]):
         source.select(pick, [chosen, *settings], [chosen, *parts], **OPTIONS)
     another.click(at_random, settings, [chosen, *parts], **OPTIONS)
-    for setting in settings:
-        setting.change(
+    for event in (tab.select, *(setting.change for setting in settings)):
+        event(
             lambda place, *values: explored(explorer, place, *values),
             [chosen, *settings],
             parts,
@@ -145,14 +140,14 @@ def _comparing(explorer: Explorer, chosen: gr.State, tab: gr.Tab) -> None:
     with gr.Row():
         kind = gr.Radio(list(MAPS), value=MAPS[0], label="Map", min_width=130)
         colour = gr.Radio(COLOURS, value=COLOURS[0], label="Colour", min_width=200)
-    parts = []
     first = compared(explorer, chosen.value, MAPS[0], COLOURS[0], k)
+    parts = [gr.HTML(first[0])]
     with gr.Row(elem_id="compare-maps"):
         for number, space in enumerate(SPACES):
             with gr.Column(min_width=300):
                 gr.Markdown(f"### {space}")
-                parts.append(gr.HTML(first[2 * number], js_on_load=pictures.PICK))
-                parts.append(gr.Markdown(first[2 * number + 1]))
+                parts.append(gr.HTML(first[2 * number + 1], js_on_load=pictures.PICK))
+                parts.append(gr.HTML(first[2 * number + 2]))
     gr.Dataframe(
         answers.comparison(explorer),
         headers=["encoder", *SCORES],
@@ -162,12 +157,11 @@ def _comparing(explorer: Explorer, chosen: gr.State, tab: gr.Tab) -> None:
     )
     gr.Markdown(SCORES_HELP, elem_id="scores-help")
 
-    def pick(place, *values, event: gr.EventData):
-        picked = answers.checked_place(explorer, event._data.get("place"))
-        place = place if picked is None else picked
-        return place, *compared(explorer, place, *values, k)
+    def pick(place: int, drawn: str, coloured: str, event: gr.EventData) -> tuple:
+        place = _picked(explorer, event, place)
+        return place, *compared(explorer, place, drawn, coloured, k)
 
-    for source in parts[::2]:
+    for source in parts[1::2]:
         source.select(pick, [chosen, kind, colour], [chosen, *parts], **OPTIONS)
     for event in (kind.change, colour.change, tab.select):
         event(
@@ -202,6 +196,13 @@ def _own(explorer: Explorer) -> None:
             return f"<p><b>No result.</b> {words}</p>"
 
     find.click(look_up, [files, space], result, **OPTIONS)
+
+
+def _picked(explorer: Explorer, event: gr.EventData, place: int) -> int:
+    """The digit that a click named; `place` if it named none that there is."""
+    data = event._data
+    found = answers.checked_place(explorer, data.get("place")) if isinstance(data, dict) else None
+    return place if found is None else found
 
 
 def _at_most(explorer: Explorer, k: int) -> int:

@@ -63,17 +63,20 @@ def usual_distance(explorer: Explorer, space: str) -> float:
 
 
 def sentence(explorer: Explorer, space: str, place: int, found: Found) -> str:
-    """What the neighbours of a digit say of it, in Markdown."""
+    """What the neighbours of a digit say of it, as HTML."""
     labels, count = explorer.digits.labels, len(found.places)
-    label = labels[place]
-    same = int((labels[found.places] == label).sum())
+    label, names = labels[place], labels[found.places].tolist()
+    same = names.count(label)
+    said = f"<b>This is a {label}</b>: in the space of {space} "
+    if count == 1:
+        return f"{said}its nearest is a {names[0]}."
     if same == count:
-        verdict = "its only neighbour is" if count == 1 else f"all of its {count} nearest are"
-        return f"**This is a {label}**: in the space of {space} {verdict} a {label}, too."
-    others = labels[found.places][labels[found.places] != label]
-    named = ", ".join(f"{name} ({(others == name).sum()})" for name in dict.fromkeys(others.tolist()))
-    of = f"{same} of its {count} nearest are"
-    return f"**This is a {label}**: in the space of {space} {of}; the others: {named}."
+        return f"{said}all of its {count} nearest are, too."
+    others = sorted({name for name in names if name != label}, key=names.count, reverse=True)
+    counts = [(str(same) if same else "none", label), *((str(names.count(name)), name) for name in others)]
+    verbs = ["are" if number not in ("1", "none") else "is" for number, _ in counts]
+    told = [f"{number} {verb} a {name}" for (number, name), verb in zip(counts, verbs, strict=True)]
+    return f"{said}of its {count} nearest {', '.join(told)}."
 
 
 def comparison(explorer: Explorer) -> list[list[str]]:

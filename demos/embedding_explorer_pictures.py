@@ -83,9 +83,12 @@ def legend(colour: str) -> str:
     return f'<div class="legend">none of the nearest agree {steps} all agree</div>'
 
 
-def chosen(explorer: Explorer, place: int) -> str:
-    """The digit that is looked at."""
-    return f'<div class="chosen">{picture(explorer.digits.shown[place], "The chosen digit")}</div>'
+def chosen(explorer: Explorer, place: int, sentence: str) -> str:
+    """The digit that is looked at, and what is said of it."""
+    return (
+        f'<div class="chosen">{picture(explorer.digits.shown[place], "The chosen digit")}'
+        f"<p>{sentence}</p></div>"
+    )
 
 
 def strip(explorer: Explorer, found: Found) -> str:

@@ -20,7 +20,7 @@ the space itself, not on the map."""
 OWN = f"""Up to {MOST} pictures of one digit each, dark on light or light on dark, PNG, JPEG or WebP, each
 at most {MOST_BYTES // 1024**2} MB. They are cut to the ink, centred and scaled to 28 x 28 pixels as the
 digits of the collection were; they are not kept. The encoder has an answer to everything, also to what is
-no digit: look at the distance."""
+no digit."""
 
 MEANING = """\
 **Embedding.** The encoder turns a picture into a list of numbers: 64 here, 784 for raw pixels. Pictures
@@ -93,7 +93,6 @@ CSS = (
 #introduction p, #compare-help p, #scores-help p, #own-help p {margin: 0}
 #scores-help, #own-help, #compare-help {font-size: .85rem}
 #meaning {max-width: 48rem}
-#sentence p {margin: 0; font-size: 1.05rem}
 
 svg.map {display: block; width: 100%; max-width: 720px; margin: 0 auto; cursor: pointer;
   border: 1px solid var(--border-color-primary); border-radius: 6px;
@@ -109,9 +108,11 @@ svg.map circle {fill: none; stroke: var(--body-text-color); stroke-width: 5; poi
 .legend {font-size: .85rem; text-align: center; color: var(--body-text-color)}
 .legend span {margin: 0 4px; font-weight: 700}
 .chosen img, .strip img {image-rendering: pixelated; background: black; border-radius: 4px; margin: 0}
-.chosen img {width: 112px; height: 112px}
+.chosen {display: flex; gap: 14px; align-items: center; color: var(--body-text-color)}
+.chosen img {width: 112px; height: 112px; flex: none}
+.chosen p {margin: 0; font-size: 1.05rem}
 .strip {display: grid; grid-template-columns: repeat(auto-fill, minmax(64px, 1fr)); gap: 8px}
-.strip button {padding: 0; border: 0; background: none; cursor: pointer; text-align: center;
+.strip button {margin: 0; padding: 0; border: 0; background: none; cursor: pointer; text-align: center;
   color: var(--body-text-color); border-radius: 4px}
 .strip button:focus-visible, .strip button:hover {outline: 3px solid var(--color-accent)}
 .strip img {width: 100%; height: auto; display: block}

@@ -12,7 +12,7 @@ from demos.embedding_explorer_model import SIDE
 from demos.uploads import UploadError, read_picture
 
 MOST = 6
-_INK = 20  # pixels of the longer side of a digit, as in MNIST
+_INK, _EDGE = 20, 2  # pixels of the longer side of a digit, as in MNIST; what stays black around it
 
 
 def read_digits(paths: Sequence[str | Path] | None) -> np.ndarray:
@@ -62,4 +62,4 @@ def as_digit(picture: np.ndarray) -> np.ndarray:
 def _offset(mass, side):
     """Where a side begins, so that its centre of mass lies in the middle, as in MNIST."""
     centre = float((np.arange(side) + 0.5) @ mass / mass.sum())
-    return int(np.clip(round(SIDE / 2 - centre), 0, SIDE - side))
+    return int(np.clip(round(SIDE / 2 - centre), _EDGE, SIDE - side - _EDGE))

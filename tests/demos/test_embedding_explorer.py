@@ -103,14 +103,16 @@ def test_agreement_counts_neighbours_of_the_same_class(tiny):
 
 def test_the_sentence_counts_and_names_the_others(tiny):
     labels = parts().labels
-    fives = np.flatnonzero(labels == 5)
-    same = answers.Found(fives[1:], np.zeros(3))
-    assert "all of its 3 nearest are a 5" in answers.sentence(tiny, "SimCLR", fives[0], same)
-    one = answers.Found(fives[1:2], np.zeros(1))
-    assert "its only neighbour is a 5" in answers.sentence(tiny, "SimCLR", fives[0], one)
-    mixed = answers.Found(np.r_[fives[1], np.flatnonzero(labels == 3)[:2]], np.zeros(3))
-    said = answers.sentence(tiny, "raw pixels", fives[0], mixed)
-    assert "This is a 5" in said and "1 of its 3 nearest are; the others: 3 (2)" in said
+    threes, fives = np.flatnonzero(labels == 3), np.flatnonzero(labels == 5)
+    for places, said in (
+        (fives[1:], "all of its 3 nearest are, too."),
+        (threes[:1], "its nearest is a 3."),
+        (np.r_[fives[1], threes[:2]], "of its 3 nearest 1 is a 5, 2 are a 3."),
+        (np.r_[threes[:2], 0], "of its 3 nearest none is a 5, 2 are a 3, 1 is a 0."),
+    ):
+        found = answers.Found(places, np.zeros(len(places)))
+        told = answers.sentence(tiny, "raw pixels", fives[0], found)
+        assert told == f"<b>This is a 5</b>: in the space of raw pixels {said}"
 
 
 def test_a_map_marks_the_digit_and_its_neighbours(tiny):
@@ -125,11 +127,12 @@ def test_a_map_marks_the_digit_and_its_neighbours(tiny):
 
 
 def test_the_tabs_show_what_the_settings_say(tiny):
-    drawn, legend, picture, sentence, strip = explored(tiny, 2, "raw pixels", "t-SNE", "digit", 6)
-    assert "space of raw pixels" in drawn and "space of raw pixels" in sentence
-    assert strip.count("<button") == 6 and picture.count("<img") == 1 and "c9" in legend
+    drawn, legend, digit, strip = explored(tiny, 2, "raw pixels", "t-SNE", "digit", 6)
+    assert "space of raw pixels" in drawn and "space of raw pixels" in digit
+    assert strip.count("<button") == 6 and digit.count("<img") == 1 and "c9" in legend
     assert "all agree" in explored(tiny, 2, "SimCLR", "PCA", "neighbours agree", 6)[1]
-    maps = compared(tiny, 2, "PCA", "neighbours agree", 6)
+    digit, *maps = compared(tiny, 2, "PCA", "neighbours agree", 6)
+    assert digit.count("<img") == 1
     assert [space in maps[2 * number] for number, space in enumerate(SPACES)] == [True] * 3
     assert answers.comparison(tiny)[1] == ["random encoder", "50.0%", "50.0%"]
     assert "nearest neighbours" in answers.plain(tiny)

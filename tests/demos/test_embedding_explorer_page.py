@@ -73,7 +73,7 @@ def test_own_pictures_find_neighbours_and_names_of_files_are_text(page, tmp_path
     bad.write_bytes(b"no picture")
     dialogs = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    page.get_by_role("tab", name="Your own").click()
+    page.get_by_role("tab", name="Upload").click()
     for files, text in (([good], "Most like a"), ([bad], "No result")):
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Click to upload").locator("visible=true").click()
@@ -92,7 +92,7 @@ def test_a_phone_shows_everything_in_its_width(browser, address, query):
     page.set_default_timeout(SECONDS)
     page.goto(address + query)
     page.wait_for_selector("#map svg")
-    for tab in ("Compare", "Your own", "What it means", "Explore"):
+    for tab in ("Compare", "Upload", "Explore"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.close()
