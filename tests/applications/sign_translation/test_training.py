@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -42,7 +41,7 @@ def few_clips(monkeypatch):
     gfslt_vlp_experiment.first_stages.cache_clear()
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles some thirty shapes")
+@pytest.mark.once
 def test_claim(few_clips, monkeypatch):
     """The arms of the real experiment, on pixels, with next to no epochs."""
     monkeypatch.setattr(gfslt_vlp_experiment, "FULL", Setting(8, 4, 6, 6, 1, 1, 1, 1, 1, 1, 1))
