@@ -86,21 +86,23 @@ class ContrastiveLoss(keras.losses.Loss):
             ValueError: if shapes do not fit together or the batch is empty.
             TypeError: if ids are no integers, or `compile` was given a loss that holds a layer.
         """
-        if isinstance(self.temperature, keras.Layer) and _called_from_compile():
+        held = self._held_layer()
+        if held is not None and _called_from_compile():
             raise TypeError(
-                f"{self.name} holds the layer {self.temperature.name!r}, and a layer inside "
+                f"{self.name} holds the layer {held.name!r}, and a layer inside "
                 "compile(loss=...) is never trained. Keep the layer as an attribute of the model, and build "
                 "the loss from it in the model's compute_loss."
             )
         with keras.name_scope(self.name):
-            y_pred = _embeddings(y_pred)
+            y_pred = as_views(y_pred)
             y_true = self.check_targets(y_true, y_pred)
             if negatives is not None:
                 negatives = self._negatives(negatives, y_pred)
             if candidate_mask is not None:
                 candidate_mask = ops.cast(candidate_mask, "bool")
             losses, counts = self.call(y_true, y_pred, negatives, candidate_mask, **masks)
-            return self._reduce(losses, counts, sample_weight)
+            counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
+            return reduce_losses(losses, counts, sample_weight, self.reduction)
 
     def check_targets(self, y_true, y_pred):
         """`y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
@@ -121,8 +123,7 @@ class ContrastiveLoss(keras.losses.Loss):
             Losses `(rows,)`, 0 for rows without a positive, and bool `(rows,)`, which rows have one.
         """
         options = {"tile_size": self.tile_size}
-        if self.no_positive == "drop":
-            pairs = self._without_lonely_columns(pairs, rows, rows if columns is None else columns)
+        pairs = self.without_lonely_columns(pairs, rows, columns)
         statistics = row_statistics(
             rows,
             columns,
@@ -155,9 +156,10 @@ class ContrastiveLoss(keras.losses.Loss):
         return l2_normalize(embeddings) if self.normalize else embeddings
 
     def get_config(self):
-        if isinstance(self.temperature, keras.Layer):
+        held = self._held_layer()
+        if held is not None:
             raise TypeError(
-                f"{self.name} is built around the layer {self.temperature.name!r}, which the model owns and "
+                f"{self.name} is built around the layer {held.name!r}, which the model owns and "
                 "saves: it has no config of its own."
             )
         return {
@@ -183,27 +185,34 @@ class ContrastiveLoss(keras.losses.Loss):
             )
         return self.prepare(negatives)
 
-    def _without_lonely_columns(self, pairs, rows, columns):
-        count, total = ops.shape(rows)[0], ops.shape(columns)[0]
+    def without_lonely_columns(self, pairs, rows, columns):
+        """With `no_positive="drop"`, the pairs without the samples that have no positive."""
+        if self.no_positive != "drop":
+            return pairs
+        count, total = ops.shape(rows)[0], ops.shape(rows if columns is None else columns)[0]
         keep = ops.greater(count_positives(pairs, count, total, tile_size=self.tile_size), 0)
         keep = ops.concatenate([keep, ops.ones((total - count,), "bool")])
         if pairs.candidate_mask is not None:
             keep = ops.logical_and(pairs.candidate_mask, keep[None, :])
         return replace(pairs, candidate_mask=keep)
 
-    def _reduce(self, losses, counts, sample_weight):
-        counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
-        weights = counts
-        if sample_weight is not None:
-            weights = counts * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
-        losses = losses * weights
-        if self.reduction in ("none", None):
-            return losses[:, 0] if losses.shape[1] == 1 else losses
-        total = ops.sum(losses)
-        if self.reduction == "sum":
-            return total
-        norm = ops.sum(counts if self.reduction == "sum_over_batch_size" else weights)
-        return ops.divide_no_nan(total, norm) / backend.replica_count()
+    def _held_layer(self):
+        return next((value for value in vars(self).values() if isinstance(value, keras.Layer)), None)
+
+
+def reduce_losses(losses, counts, sample_weight, reduction):
+    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts` is 1 for those in the mean."""
+    weights = counts
+    if sample_weight is not None:
+        weights = counts * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
+    losses = losses * weights
+    if reduction in ("none", None):
+        return losses[:, 0] if losses.shape[1] == 1 else losses
+    total = ops.sum(losses)
+    if reduction == "sum":
+        return total
+    norm = ops.sum(counts if reduction == "sum_over_batch_size" else weights)
+    return ops.divide_no_nan(total, norm) / backend.replica_count()
 
 
 def check_choice(name, value, choices):
@@ -235,7 +244,8 @@ def _tensor(x):
     return x if hasattr(x, "dtype") and not isinstance(x, np.ndarray) else ops.convert_to_tensor(x)
 
 
-def _embeddings(y_pred):
+def as_views(y_pred):
+    """`y_pred`, or a pair as two views, as float32 tensor `(batch, views, dim)`; errors say what is wrong."""
     if isinstance(y_pred, list | tuple):
         pair = [ops.cast(ops.convert_to_tensor(x), "float32") for x in y_pred]
         shapes = [tuple(x.shape) for x in pair]
