@@ -41,7 +41,7 @@ class Setting(NamedTuple):
 
 
 FULL = Setting()
-FAST = Setting(12, 4, 8, 12, 1, 2, 2, 3, 1, 16, 24, 24)
+FAST = Setting(12, 4, 4, 12, 1, 1, 1, 2, 1, 8, 12, 24)
 
 
 class Corpus(NamedTuple):

@@ -1,9 +1,9 @@
 """The claim of MLRG at laptop size: what was learned by contrast helps to write reports.
 
 All arms write reports with the same network, the same studies and the same number of epochs, but for one
-that is trained as long as both stages take. Settings were chosen on the validation patients; the number of
-epochs is what fits into an hour. As in the paper, reports and references end at a number of tokens; here one
-reference in twenty is longer.
+that is trained as long as both stages take. Settings were chosen on the validation patients, but for the
+number of epochs, which keeps the experiment short. As in the paper, reports and references end at a number of
+tokens; here three references in a hundred are longer.
 """
 
 import time
