@@ -106,11 +106,7 @@ APPLICATIONS: tuple[Application, ...] = (
         ),
         modality="X-ray images and text",
         summary="Drafts the report of a chest X-ray study from its views and the previous visit.",
-        state="ready",
-        model="applications.report_generation.mlrg:MLRG",
-        train="applications.report_generation.training:train",
-        claims="applications.report_generation.mlrg_claim:claims",
-        demo="demos.report_generation:build",
+        state="planned",
     ),
 )
 
