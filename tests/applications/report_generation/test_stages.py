@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from applications.report_generation import mlrg_claim, training
+from applications.report_generation import claim_parts, training
 from applications.report_generation.callbacks import ReportScores
-from applications.report_generation.mlrg_claim import BOTH, EMPTY, FAST, NO_PRIOR, SECOND, Setting, claims
+from applications.report_generation.claim_parts import FAST, Setting, seed_corpus, seed_first_stage
+from applications.report_generation.mlrg_claim import BOTH, EMPTY, NO_PRIOR, SECOND, claims
 from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe
 from applications.report_generation.stages import fit_stages
 from applications.report_generation.study import Study
@@ -153,8 +154,8 @@ def test_trained_from_a_folder_and_resumed(tmp_path, monkeypatch):
 @pytest.mark.once
 def test_claim(monkeypatch):
     """The arms of the real experiment, on few patients, with next to no epochs."""
-    monkeypatch.setattr(mlrg_claim, "FULL", Setting(4, 2, 6, 4, 1, 1, 1, 1, 1, 6, 12))
-    for cached in (mlrg_claim._corpus, mlrg_claim._first_stage):
+    monkeypatch.setattr(claim_parts, "FULL", Setting(4, 2, 6, 4, 1, 1, 1, 1, 1, 6, 12, 12))
+    for cached in (seed_corpus, seed_first_stage):
         cached.cache_clear()
     writing, finding = claims()
     arms = {arm.name: arm.run for arm in writing.arms}
@@ -169,7 +170,7 @@ def test_claim(monkeypatch):
     rows = writing.baselines(seeds=[0], fast=False)
     assert rows["all normal"]["progression_f1"] == 0
     assert {*rows["all normal"]} <= {*results[0].metrics}
-    for cached in (mlrg_claim._corpus, mlrg_claim._first_stage):
+    for cached in (seed_corpus, seed_first_stage):
         cached.cache_clear()
 
 
