@@ -395,6 +395,10 @@ def test_what_is_no_encoder_is_refused():
         models.MaskedAutoencoder(conv())
 
 
+def augmented(name):
+    return make(name, augmentation=keras.layers.GaussianNoise(0.1))
+
+
 def two_outputs():
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Flatten()(inputs)
