@@ -33,7 +33,7 @@ class Recipe:
         learning_rate: of Adam; rises over a tenth of the steps and falls to 0 along a cosine.
     """
 
-    batch_size: int = 256
+    batch_size: int = 128
     epochs: int = 20
     learning_rate: float = 2e-3
 
@@ -49,15 +49,15 @@ class Recipe:
 
 def small_encoder() -> ConvNet:
     """The encoder of all schemes but the masked autoencoder."""
-    return ConvNet((16, 32, 64))
+    return ConvNet((8, 16, 64))
 
 
 def small_vit() -> ViT:
     """The encoder of the masked autoencoder."""
-    return ViT(patch_size=2, dim=64, depth=3, heads=4, mlp_ratio=2)
+    return ViT(patch_size=2, dim=64, depth=2, heads=4, mlp_ratio=2)
 
 
-def view(size: int = SIDE, area: tuple[float, float] = (0.3, 1.0), seed: int | None = None):
+def view(size: int = SIDE, area: tuple[float, float] = (0.6, 1.0), seed: int | None = None):
     """One random view of a digit: a crop, stretched, brighter or darker; not mirrored.
 
     Args:
@@ -85,22 +85,22 @@ def crops(seed: int | None = None) -> MultiCrop:
     return MultiCrop(view(seed=seed), view(SMALL_CROP, (0.15, 0.4), local), 2, 4)
 
 
-# Widths of heads are a fraction of the papers'; queues and prototypes fit 3,000 images, momenta and warm-ups some
-# hundred steps. Temperatures and weights of terms are the papers'.
-WIDE, NARROW = (256, 256, 256), (256, 64)
+# Widths of heads are a fraction of the papers'; queues and prototypes fit 3,000 images, momenta and warm-ups
+# some hundred steps. Temperatures and weights of terms are the papers'.
+WIDE, NARROW = (128, 128, 128), (128, 64)
 SCHEMES = {
     "SimCLR": partial(models.SimCLR, projector=NARROW),
     "SupCon": partial(models.SupCon, projector=NARROW),
     "DecoupledSimCLR": partial(models.DecoupledSimCLR, projector=NARROW),
     "MoCoV2": partial(models.MoCoV2, projector=NARROW, queue_size=2048, momentum=0.99),
-    "MoCoV3": partial(models.MoCoV3, projector=(256, 256, 64), predictor=NARROW),
-    "NNCLR": partial(models.NNCLR, projector=(256, 256, 64), predictor=NARROW, queue_size=2048),
-    "BYOL": partial(models.BYOL, projector=NARROW, predictor=NARROW, momentum=0.98),
-    "SimSiam": partial(models.SimSiam, projector=WIDE, predictor=(64, 256)),
+    "MoCoV3": partial(models.MoCoV3, projector=(128, 128, 64), predictor=NARROW),
+    "NNCLR": partial(models.NNCLR, projector=(128, 128, 64), predictor=NARROW, queue_size=2048),
+    "BYOL": partial(models.BYOL, projector=NARROW, predictor=NARROW, momentum=0.9),
+    "SimSiam": partial(models.SimSiam, projector=WIDE, predictor=(32, 128)),
     "BarlowTwins": partial(models.BarlowTwins, projector=WIDE),
     "VICReg": partial(models.VICReg, projector=WIDE),
     "SwAV": partial(models.SwAV, projector=NARROW, prototypes=60),
-    "DINO": partial(models.DINO, projector=(256, 256, 64), prototypes=256, momentum=0.98),
+    "DINO": partial(models.DINO, projector=(128, 128, 64), prototypes=256, momentum=0.9),
     "MaskedAutoencoder": partial(
         models.MaskedAutoencoder, decoder_dim=32, decoder_depth=1, decoder_heads=4, mask_ratio=0.75
     ),

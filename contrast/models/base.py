@@ -261,7 +261,9 @@ def _grouped(views, rank, name):
 
 def _input_rank(encoder):
     """The rank of the input for which an encoder was built, if that is known."""
-    shape = (encoder.get_build_config() or {}).get("input_shape") if encoder.built else None
+    if not encoder.built:
+        return None
+    shape = getattr(encoder, "input_shape", None) or (encoder.get_build_config() or {}).get("input_shape")
     return None if shape is None or _is_nested(shape) else len(shape)
 
 
