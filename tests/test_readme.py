@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[1]
 SHORTER = (("512", "32"), ("1500", "40"), ("300", "10"), ("epochs=12", "epochs=1"), ("epochs=3", "epochs=1"))
 

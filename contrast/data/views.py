@@ -75,4 +75,6 @@ class ViewBatches(ArrayBatches):
             raise ValueError(
                 f"augmentation must return one view a sample, got {len(augmented)} for {len(samples)}."
             )
-        return augmented.astype(keras.config.floatx(), copy=False)
+        # Token ids stay integers.
+        dtype = augmented.dtype if augmented.dtype.kind == "i" else keras.config.floatx()
+        return augmented.astype(dtype, copy=False)
