@@ -24,7 +24,7 @@ class Application:
         train: path of `train(run, *, data, seed, epochs) -> keras.Model`, which trains with `run.fit`, so
             that an interrupted run can be resumed.
         claims: path of `claims() -> list[Claim]`; papers of one task may share it.
-        demo: path of `build() -> gradio.Blocks`.
+        demo: path of `build() -> gradio.Blocks`; `None` for a task without a page.
     """
 
     task: str
@@ -95,6 +95,18 @@ APPLICATIONS: tuple[Application, ...] = (
         train="applications.sign_translation.training:train",
         claims="applications.sign_translation.gfslt_vlp_claim:claims",
         demo="demos.sign_translation:build",
+    ),
+    Application(
+        task="schemes",
+        paper="schemes",
+        model_name="SimCLR",
+        title="A Simple Framework for Contrastive Learning of Visual Representations, and twelve others",
+        modality="images without labels",
+        summary="Trains an encoder on your images without labels; fourteen schemes measured side by side.",
+        state="ready",
+        model="contrast.models:SimCLR",
+        train="applications.schemes.training:train",
+        claims="applications.schemes.schemes_claim:claims",
     ),
     Application(
         task="report_generation",
