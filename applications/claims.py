@@ -130,35 +130,13 @@ def reproduce(
         ValueError: if seeds repeat or are missing, or an arm's metrics are not those of the first arm.
     """
     import keras
-    from tqdm import tqdm
 
     from applications.environment import versions
 
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be at least one and all different, got {list(seeds)}")
-    started, spent = time.monotonic(), 0.0
-    runs: dict[str, list[ArmResult]] = {arm.name: [] for arm in claim.arms}
-    total = len(claim.arms) * len(seeds)
-    with tqdm(total=total, desc=f"{claim.paper} on {claim.corpus}", unit="run") as bar:
-        for seed in seeds:
-            for arm in claim.arms:
-                bar.set_postfix_str(f"{arm.name}, seed {seed}")
-                found = None if kept is None else kept.find(claim, arm.name, seed)
-                if found:
-                    result, seconds = found
-                    spent += seconds
-                else:
-                    began = time.monotonic()
-                    keras.utils.clear_session()
-                    keras.utils.set_random_seed(seed)
-                    result = arm.run(seed=seed, fast=fast)
-                    if kept is not None:
-                        kept.add(claim, arm.name, seed, result, time.monotonic() - began)
-                _check_metrics(claim, arm, seed, result, runs)
-                runs[arm.name].append(result)
-                bar.update()
-                if on_progress:
-                    on_progress(Progress(bar.n, total, arm.name, seed, result.metrics))
+    started = time.monotonic()
+    runs, spent = train_arms(claim, seeds, fast, on_progress, kept)
     baselines = claim.baselines(seeds=seeds, fast=fast) if claim.baselines else {}
     backend = keras.config.backend()
     result = {
@@ -186,6 +164,42 @@ def reproduce(
     ]
     result["seconds"] = round(spent + time.monotonic() - started, 1)
     return result
+
+
+def train_arms(
+    claim: Claim,
+    seeds: Sequence[int],
+    fast: bool,
+    on_progress: Callable[[Progress], None] | None = None,
+    kept: "KeptTrainings | None" = None,
+) -> tuple[dict[str, list[ArmResult]], float]:
+    """The trainings of `reproduce`: results by arm, one a seed, and the seconds that kept ones once took."""
+    import keras
+    from tqdm import tqdm
+
+    runs: dict[str, list[ArmResult]] = {arm.name: [] for arm in claim.arms}
+    total, spent = len(claim.arms) * len(seeds), 0.0
+    with tqdm(total=total, desc=f"{claim.paper} on {claim.corpus}", unit="run") as bar:
+        for seed in seeds:
+            for arm in claim.arms:
+                bar.set_postfix_str(f"{arm.name}, seed {seed}")
+                found = None if kept is None else kept.find(claim, arm.name, seed)
+                if found:
+                    result, seconds = found
+                    spent += seconds
+                else:
+                    began = time.monotonic()
+                    keras.utils.clear_session()
+                    keras.utils.set_random_seed(seed)
+                    result = arm.run(seed=seed, fast=fast)
+                    if kept is not None:
+                        kept.add(claim, arm.name, seed, result, time.monotonic() - began)
+                _check_metrics(claim, arm, seed, result, runs)
+                runs[arm.name].append(result)
+                bar.update()
+                if on_progress:
+                    on_progress(Progress(bar.n, total, arm.name, seed, result.metrics))
+    return runs, spent
 
 
 def failed_claims(results: Sequence[Mapping]) -> list[str]:

@@ -230,6 +230,9 @@ def reproduce(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted experiment of --json.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Seeds side by side, each in a process; more than 1 needs --json.")
+    ] = 1,
 ) -> None:
     """Repeats a paper's experiment at laptop size: its arms side by side, and whether its claim holds.
 
@@ -247,10 +250,13 @@ def reproduce(
             raise ValueError(f"--json must be a file in an existing folder that can be written, got {file}.")
         if resume and file is None:
             raise ValueError("--resume needs --json, the file of the experiment to go on with.")
+        if jobs > 1 and file is None:
+            raise ValueError("--jobs needs --json, the file beside which trainings are kept.")
     from applications.claims import failed_claims
     from applications.claims import reproduce as run_experiment
     from applications.files import json_text, write_text
     from applications.kept_trainings import KeptTrainings
+    from applications.seed_processes import train_seeds
     from applications.tables import format_table
 
     results, kept = [], None
@@ -262,6 +268,8 @@ def reproduce(
             with requests_explained():
                 kept = KeptTrainings(file.with_name(f"{file.name}.part"), request, resume)
         try:
+            if jobs > 1:
+                train_seeds(row.claims, seeds, fast, kept, jobs)
             for claim in load(row.claims)():
                 results.append(run_experiment(claim, seeds=seeds, fast=fast, kept=kept))
                 typer.echo(f"\n{format_table(results[-1])}\n")

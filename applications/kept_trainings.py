@@ -1,6 +1,7 @@
 """The trainings of an experiment on disk, so that it goes on after an interruption."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from applications.claims import ArmResult, Claim
@@ -23,7 +24,7 @@ class KeptTrainings:
     """
 
     def __init__(self, path: Path, request: dict, resume: bool = False):
-        self.path = path
+        self.path, self.resume = path, resume
         self._content = {"request": request, "trainings": []}
         if not resume:
             if path.exists():
@@ -39,12 +40,22 @@ class KeptTrainings:
                 raise ValueError(f"{path} was begun with {name} {begun}, which is now {value}.")
         self._content = content
 
+    @property
+    def request(self) -> dict:
+        """What was asked for."""
+        return self._content["request"]
+
+    @property
+    def trainings(self) -> list[dict]:
+        """What is kept, in the order in which it ended."""
+        return self._content["trainings"]
+
     def __len__(self) -> int:
-        return len(self._content["trainings"])
+        return len(self.trainings)
 
     def find(self, claim: Claim, arm: str, seed: int) -> tuple[ArmResult, float] | None:
         """The result of a training and the seconds it took, if it is there."""
-        for row in self._content["trainings"]:
+        for row in self.trainings:
             if (row["corpus"], row["arm"], row["seed"]) == (claim.corpus, arm, seed):
                 numbers = {name: _number(value) for name, value in row["metrics"].items()}
                 curves = {name: [_number(x) for x in values] for name, values in row["curves"].items()}
@@ -53,7 +64,7 @@ class KeptTrainings:
 
     def add(self, claim: Claim, arm: str, seed: int, result: ArmResult, seconds: float) -> None:
         """Keeps a training."""
-        self._content["trainings"].append(
+        self.trainings.append(
             {
                 "corpus": claim.corpus,
                 "arm": arm,
@@ -63,11 +74,35 @@ class KeptTrainings:
                 "curves": {name: list(values) for name, values in result.curves.items()},
             }
         )
-        write_text(self.path, json_text(self._content))
+        self._write()
+
+    def of_seed(self, seed: int) -> Path:
+        """The file of a process that makes the trainings of this seed."""
+        return self.path.with_name(f"{self.path.name}.seed{seed}")
+
+    def lend(self, seed: int) -> None:
+        """Writes what there is of a seed into the file for its process."""
+        self._write()
+        mine = [row for row in self.trainings if row["seed"] == seed]
+        write_text(self.of_seed(seed), json_text({"request": self.request, "trainings": mine}))
+
+    def collect(self, seeds: Sequence[int]) -> None:
+        """Takes over what the processes of seeds have kept, and deletes their files."""
+        for seed in seeds:
+            path = self.of_seed(seed)
+            if path.exists():
+                others = [row for row in self.trainings if row["seed"] != seed]
+                theirs = KeptTrainings(path, self.request, resume=True).trainings
+                self._content["trainings"] = others + theirs
+                self._write()
+                path.unlink()
 
     def remove(self) -> None:
         """Deletes the file: the experiment has come to its end."""
         self.path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        write_text(self.path, json_text(self._content))
 
 
 def _read(path: Path) -> dict:

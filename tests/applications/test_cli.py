@@ -340,6 +340,7 @@ def test_an_interrupted_experiment_is_resumed(toys, tmp_path):
     assert written["arms"]["full"]["accuracy"]["values"] == [0.25, 1.25, 2.25]
     assert [path.name for path in tmp_path.iterdir() if "results" in path.name] == ["results.json"]
     assert "--resume needs --json" in contrast("reproduce", "toys", "--resume").stderr
+    assert "--jobs needs --json" in contrast("reproduce", "toys", "--jobs", 2).stderr
 
 
 def test_a_claim_that_does_not_hold_has_its_own_status(toys, tmp_path):
