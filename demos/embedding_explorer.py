@@ -7,7 +7,7 @@ import numpy as np
 
 from demos import embedding_explorer_answers as answers
 from demos import embedding_explorer_pictures as pictures
-from demos.embedding_explorer_model import MAPS, SCORES, SPACES, Explorer, load_or_train
+from demos.embedding_explorer_model import MAPS, SPACES, Explorer, load_or_train
 from demos.embedding_explorer_style import COMPARE, INTRODUCTION, LAUNCH, MEANING, OWN, SCORES_HELP
 from demos.embedding_explorer_upload import MOST, read_digits
 from demos.uploads import UploadError
@@ -148,13 +148,7 @@ def _comparing(explorer: Explorer, chosen: gr.State, tab: gr.Tab) -> None:
                 gr.Markdown(f"### {space}")
                 parts.append(gr.HTML(first[2 * number + 1], js_on_load=pictures.PICK))
                 parts.append(gr.HTML(first[2 * number + 2]))
-    gr.Dataframe(
-        answers.comparison(explorer),
-        headers=["encoder", *SCORES],
-        interactive=False,
-        elem_id="scores",
-        wrap=True,
-    )
+    gr.Markdown(answers.table(explorer), elem_id="scores")
     gr.Markdown(SCORES_HELP, elem_id="scores-help")
 
     def pick(place: int, drawn: str, coloured: str, event: gr.EventData) -> tuple:

@@ -67,7 +67,7 @@ def sentence(explorer: Explorer, space: str, place: int, found: Found) -> str:
     labels, count = explorer.digits.labels, len(found.places)
     label, names = labels[place], labels[found.places].tolist()
     same = names.count(label)
-    said = f"<b>This is a {label}</b>: in the space of {space} "
+    said = f"<b>This is a {label}</b>: in the space of {space}, "
     if count == 1:
         return f"{said}its nearest is a {names[0]}."
     if same == count:
@@ -79,8 +79,14 @@ def sentence(explorer: Explorer, space: str, place: int, found: Found) -> str:
     return f"{said}of its {count} nearest {', '.join(told)}."
 
 
+def table(explorer: Explorer) -> str:
+    """The comparison in Markdown."""
+    rows = [["encoder", *SCORES], ["---"] * (1 + len(SCORES)), *comparison(explorer)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def comparison(explorer: Explorer) -> list[list[str]]:
-    """The rows of the table: one for each space, with its scores."""
+    """For each space its name and its scores."""
     return [[space, *(f"{explorer.spaces[space].scores[score]:.1%}" for score in SCORES)] for space in SPACES]
 
 

@@ -112,7 +112,7 @@ def test_the_sentence_counts_and_names_the_others(tiny):
     ):
         found = answers.Found(places, np.zeros(len(places)))
         told = answers.sentence(tiny, "raw pixels", fives[0], found)
-        assert told == f"<b>This is a 5</b>: in the space of raw pixels {said}"
+        assert told == f"<b>This is a 5</b>: in the space of raw pixels, {said}"
 
 
 def test_a_map_marks_the_digit_and_its_neighbours(tiny):
@@ -136,6 +136,7 @@ def test_the_tabs_show_what_the_settings_say(tiny):
     assert [space in maps[2 * number] for number, space in enumerate(SPACES)] == [True] * 3
     assert answers.comparison(tiny)[1] == ["random encoder", "50.0%", "50.0%"]
     assert "nearest neighbours" in answers.plain(tiny)
+    assert "| raw pixels | 50.0% | 50.0% |" in answers.table(tiny)
 
 
 @pytest.mark.parametrize("value", [-1, 40, 1.5, "3", None, True, [3]])
