@@ -94,7 +94,7 @@ def test_simclr_learns_what_tells_digits_apart():
     recipe = Recipe(epochs=8)
     model = make("SimCLR", recipe.steps(len(train.images)))
     model.compile(recipe.optimizer(len(train.images)))
-    model.fit(train.images, batch_size=256, epochs=recipe.epochs, verbose=0)
+    model.fit(train.images, batch_size=recipe.batch_size, epochs=recipe.epochs, verbose=0)
     after = measures(model.encoder, train, unseen)["probe_accuracy"]
     assert after > before + 0.03
 
