@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from contrast import backend
-from contrast.losses.inputs import embeddings_of_views, integer_ids
+from contrast.losses.inputs import as_views, integer_ids
 from contrast.losses.negatives import References
 from contrast.ops import (
     TILE_SIZE,
@@ -99,14 +99,15 @@ class ContrastiveLoss(keras.losses.Loss):
             ValueError: if shapes do not fit together or the batch is empty.
             TypeError: if ids are no integers, or `compile` was given a loss that holds a layer.
         """
-        if isinstance(self.temperature, keras.Layer) and _called_from_compile():
+        held = self._held_layer()
+        if held is not None and _called_from_compile():
             raise TypeError(
-                f"{self.name} holds the layer {self.temperature.name!r}, and a layer inside "
+                f"{self.name} holds the layer {held.name!r}, and a layer inside "
                 "compile(loss=...) is never trained. Keep the layer as an attribute of the model, and build "
                 "the loss from it in the model's compute_loss."
             )
         with keras.name_scope(self.name):
-            y_pred = embeddings_of_views(y_pred)
+            y_pred = as_views(y_pred)
             y_true = self.check_targets(y_true, y_pred)
             if negatives is not None:
                 negatives = self._negatives(negatives, y_pred)
@@ -115,7 +116,8 @@ class ContrastiveLoss(keras.losses.Loss):
             if references is not None:
                 masks["references"] = self._references(references, y_true, y_pred)
             losses, counts = self.call(y_true, y_pred, negatives, candidate_mask, **masks)
-            return self._reduce(losses, counts, sample_weight)
+            counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
+            return reduce_losses(losses, counts, sample_weight, self.reduction)
 
     def check_targets(self, y_true, y_pred):
         """`y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
@@ -136,8 +138,7 @@ class ContrastiveLoss(keras.losses.Loss):
             Losses `(rows,)`, 0 for rows without a positive, and bool `(rows,)`, which rows have one.
         """
         options = {"tile_size": self.tile_size}
-        if self.no_positive == "drop":
-            pairs = self._without_lonely_columns(pairs, rows, rows if columns is None else columns)
+        pairs = self.without_lonely_columns(pairs, rows, columns)
         statistics = row_statistics(
             rows,
             columns,
@@ -170,9 +171,10 @@ class ContrastiveLoss(keras.losses.Loss):
         return l2_normalize(embeddings) if self.normalize else embeddings
 
     def get_config(self):
-        if isinstance(self.temperature, keras.Layer):
+        held = self._held_layer()
+        if held is not None:
             raise TypeError(
-                f"{self.name} is built around the layer {self.temperature.name!r}, which the model owns and "
+                f"{self.name} is built around the layer {held.name!r}, which the model owns and "
                 "saves: it has no config of its own."
             )
         return {
@@ -211,8 +213,11 @@ class ContrastiveLoss(keras.losses.Loss):
         valid = ops.ones_like(ids, "bool") if valid is None else ops.cast(valid, "bool")
         return References(self.prepare(embeddings), ids, valid)
 
-    def _without_lonely_columns(self, pairs, rows, columns):
-        count, total = ops.shape(rows)[0], ops.shape(columns)[0]
+    def without_lonely_columns(self, pairs, rows, columns):
+        """With `no_positive="drop"`, the pairs without the samples that have no positive."""
+        if self.no_positive != "drop":
+            return pairs
+        count, total = ops.shape(rows)[0], ops.shape(rows if columns is None else columns)[0]
         keep = ops.greater(count_positives(pairs, count, total, tile_size=self.tile_size), 0)
         keep = ops.concatenate([keep, ops.ones((total - count,), "bool")])
         mask = pairs.candidate_mask
@@ -220,20 +225,12 @@ class ContrastiveLoss(keras.losses.Loss):
             keep = ops.logical_and(mask, keep if len(mask.shape) == 1 else keep[None, :])
         return replace(pairs, candidate_mask=keep)
 
-    def _reduce(self, losses, counts, sample_weight):
-        counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
-        return reduce_losses(losses, counts, sample_weight, self.reduction)
+    def _held_layer(self):
+        return next((value for value in vars(self).values() if isinstance(value, keras.Layer)), None)
 
 
 def reduce_losses(losses, counts, sample_weight, reduction):
-    """Losses `(batch, anchors)` as `reduction` says.
-
-    Args:
-        losses: float32 tensor.
-        counts: float32 tensor of the same shape: for how much each loss counts in a mean.
-        sample_weight: float tensor `(batch,)`, or `None`.
-        reduction: see `ContrastiveLoss`.
-    """
+    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts`: the weight of each in a mean."""
     weights = counts
     if sample_weight is not None:
         weights = counts * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))

@@ -3,7 +3,7 @@ from keras import ops
 
 from contrast.layers.memory_queue import MemoryQueue
 from contrast.losses.base import ContrastiveLoss
-from contrast.losses.inputs import embeddings_of_views, integer_ids
+from contrast.losses.inputs import as_views, integer_ids
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -52,7 +52,7 @@ class CrossBatchMemory(keras.Layer):
         self.built = True
 
     def __call__(self, ids, embeddings, sample_weight=None, **kwargs):
-        embeddings = embeddings_of_views(embeddings)
+        embeddings = as_views(embeddings)
         if ids is None:
             raise ValueError(f"{self.name} needs the id of each sample, got None.")
         ids = integer_ids(ids, embeddings.shape[0], "ids")

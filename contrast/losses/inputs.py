@@ -28,7 +28,7 @@ def _tensor(x):
     return x if hasattr(x, "dtype") and not isinstance(x, np.ndarray) else ops.convert_to_tensor(x)
 
 
-def embeddings_of_views(y_pred):
+def as_views(y_pred):
     """`y_pred` as float32 tensor `(batch, views, dim)`, pairs stacked; errors that say what is wrong."""
     if isinstance(y_pred, list | tuple):
         pair = [ops.cast(ops.convert_to_tensor(x), "float32") for x in y_pred]

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from contrast.losses.base import REDUCTIONS, check_choice, reduce_losses
-from contrast.losses.inputs import embeddings_of_views, integer_ids
+from contrast.losses.inputs import as_views, integer_ids
 
 
 class ParametricLoss(keras.Layer):
@@ -69,7 +69,7 @@ class ParametricLoss(keras.Layer):
                 f"{self.name} is a layer, and a layer inside compile(loss=...) is never trained. Keep it as "
                 "an attribute of the model, and call it in the model's compute_loss."
             )
-        embeddings = embeddings_of_views(embeddings)
+        embeddings = as_views(embeddings)
         if embeddings.shape[-1] != self.dim:
             raise ValueError(
                 f"embeddings must be (batch, views, {self.dim}), got shape {tuple(embeddings.shape)}."

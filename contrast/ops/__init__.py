@@ -2,6 +2,7 @@
 
 from contrast.ops.distances import DISTANCES, paired_distances, pairwise_distances
 from contrast.ops.pairs import Pairs
+from contrast.ops.pairwise_sigmoid import pairwise_sigmoid
 from contrast.ops.row_tiles import map_row_tiles, masked_log_sum_exp
 from contrast.ops.similarity import l2_normalize, max_mean_similarity
 from contrast.ops.sinkhorn import sinkhorn
@@ -23,6 +24,7 @@ __all__ = [
     "max_mean_similarity",
     "paired_distances",
     "pairwise_distances",
+    "pairwise_sigmoid",
     "positive_competition",
     "row_statistics",
     "sinkhorn",

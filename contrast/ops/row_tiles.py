@@ -3,7 +3,7 @@
 from keras import ops
 
 from contrast import backend
-from contrast.ops.tiled import _EMPTY, _TILE_ENTRIES, TILE_SIZE, _count, _masked, _take, _Tiles
+from contrast.ops.tiled import _EMPTY, _TILE_ENTRIES, TILE_SIZE, _count, _take, _Tiles, masked
 
 
 def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
@@ -50,7 +50,7 @@ def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
             upstream = args[-1] if upstream is None else upstream
 
             def backward(carry, numbers, valid):
-                row_upstream = _masked(_take(upstream, numbers), valid[:, None])
+                row_upstream = masked(_take(upstream, numbers), valid[:, None])
 
                 def weighted(row, columns):
                     return ops.sum(tile(row, columns, numbers) * row_upstream)
@@ -80,7 +80,7 @@ def masked_log_sum_exp(x, mask):
     """
     largest = ops.stop_gradient(ops.max(ops.where(mask, x, _EMPTY), axis=1))
     shifted = ops.where(mask, x - largest[:, None], ops.zeros_like(x))
-    total = ops.sum(_masked(ops.exp(shifted), mask), axis=1)
+    total = ops.sum(masked(ops.exp(shifted), mask), axis=1)
     is_empty = ops.equal(total, 0)
     return ops.where(is_empty, _EMPTY, largest + ops.log(ops.where(is_empty, ops.ones_like(total), total)))
 
