@@ -91,7 +91,7 @@ class MetricModel(keras.Model):
         return total_loss(self, loss=self.criterion(y, y_pred, sample_weight, **options))
 
     def embed(self, images, batch_size=256) -> np.ndarray:
-        """Embeddings of unit length, float32 `(images, dim)`, of an array or a `contrast.data.ImageFolder`."""
+        """Embeddings of unit length, float32 `(images, dim)`, of an array or a `data.ImageFolder`."""
         parts = [
             ops.convert_to_numpy(l2_normalize(ops.convert_to_tensor(self.predict_on_batch(images[rows]))))
             for rows in np.split(np.arange(len(images)), range(batch_size, len(images), batch_size))

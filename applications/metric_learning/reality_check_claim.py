@@ -13,7 +13,7 @@ from applications.metric_learning.softmax import SoftmaxClassifier
 from contrast.data import ClassBalancedBatches
 from contrast.evaluation import retrieval_scores
 
-EPOCHS, SAMPLES_PER_CLASS = 8, 20
+EPOCHS, SAMPLES_PER_CLASS = 10, 20
 RANDOM, CROSS_ENTROPY = "random encoder", "cross-entropy"
 PRIMARY = "map_at_r"
 
