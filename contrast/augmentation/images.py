@@ -30,6 +30,17 @@ def check_is_array(images, layer):
         )
 
 
+def check_is_no_integer(images, value_range, layer):
+    """Integers are no images from 0 to 1; their type shows in a compiled step as well."""
+    low, high = value_range
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if "int" in dtype and high <= 1:
+        raise ValueError(
+            f"{layer} expects values from {low} to {high}, got {dtype} images; divide them by 255, or set "
+            "value_range=(0, 255) on layers that have it."
+        )
+
+
 def check_images(images, value_range, layer):
     """Rank and type; the values too, where there are any: a step that is being compiled has none."""
     check_is_array(images, layer)
@@ -41,12 +52,7 @@ def check_images(images, value_range, layer):
     if value_range is None:
         return
     low, high = value_range
-    dtype = keras.backend.standardize_dtype(images.dtype)
-    if "int" in dtype and high <= 1:
-        raise ValueError(
-            f"{layer} expects values from {low} to {high}, got {dtype} images; divide them by 255, or set "
-            "value_range=(0, 255)."
-        )
+    check_is_no_integer(images, value_range, layer)
     try:
         smallest, largest = (
             float(ops.convert_to_numpy(bound)) for bound in (ops.min(images), ops.max(images))

@@ -1,5 +1,6 @@
 import keras
 
+from contrast.augmentation.image_pipeline import ImagePipeline, apart
 from contrast.augmentation.random_apply import RandomApply
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
@@ -21,8 +22,9 @@ def simclr_augmentation(size, strength=0.5, blur=False, color=True, area=(0.08, 
         seed: int or `None`.
 
     Returns:
-        A `keras.Sequential` from images `(batch, height, width, channels)` with values from 0 to 1 to
-        `(batch, size, size, channels)`, likewise. With `training=False` it gives the centre of the image.
+        A `contrast.augmentation.ImagePipeline` from images `(batch, height, width, channels)` with values
+        from 0 to 1 to `(batch, size, size, channels)`, likewise. With `training=False` it gives the centre of
+        the image.
 
     Raises:
         ValueError: if `strength` is outside 0 to 1.25, or see `RandomResizedCrop`.
@@ -37,7 +39,7 @@ def simclr_augmentation(size, strength=0.5, blur=False, color=True, area=(0.08, 
     """
     if not 0 <= strength <= 1.25:
         raise ValueError(f"strength must be from 0 to 1.25, got {strength}.")
-    seeds = iter([None] * 8 if seed is None else range(seed, seed + 8))
+    seeds = iter(apart(seed, 8))
     layers = [
         RandomResizedCrop(size, area, seed=next(seeds)),
         keras.layers.RandomFlip("horizontal", seed=next(seeds)),
@@ -49,7 +51,7 @@ def simclr_augmentation(size, strength=0.5, blur=False, color=True, area=(0.08, 
         layers.append(RandomApply(grey, 0.2, seed=next(seeds)))
     if blur:
         layers.append(RandomApply(RandomGaussianBlur((0.1, 2.0), seed=next(seeds)), 0.5, seed=next(seeds)))
-    return keras.Sequential(layers, name="simclr_augmentation")
+    return ImagePipeline(layers, name="simclr_augmentation")
 
 
 def _jitter(strength, color, seed):

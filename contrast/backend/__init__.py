@@ -5,6 +5,7 @@ Every backend module defines the same functions:
 - `scan(body, carry, length, outputs)`: a loop whose iterations run strictly one after the other;
 - `value_and_grad(function, *tensors)`: a scalar function's value and its gradients;
 - `compiled(function, variables)`: the function compiled, without gradients, for inference;
+- `two_gradient_step(model, ascend)`: a training step whose gradient is taken at other weights;
 - `replica_count()`: on how many replicas the current step runs;
 - `random_state()` and `set_random_state(state)`: what the backend itself draws random numbers from, as a dict
   of NumPy arrays.
@@ -20,6 +21,7 @@ match keras.backend.backend():
             replica_count,
             scan,
             set_random_state,
+            two_gradient_step,
             value_and_grad,
         )
     case "jax":
@@ -29,6 +31,7 @@ match keras.backend.backend():
             replica_count,
             scan,
             set_random_state,
+            two_gradient_step,
             value_and_grad,
         )
     case "torch":
@@ -38,6 +41,7 @@ match keras.backend.backend():
             replica_count,
             scan,
             set_random_state,
+            two_gradient_step,
             value_and_grad,
         )
     case other:
@@ -45,4 +49,12 @@ match keras.backend.backend():
             f"contrast runs on the backends tensorflow, jax and torch, got {other!r}; set KERAS_BACKEND."
         )
 
-__all__ = ["compiled", "random_state", "replica_count", "scan", "set_random_state", "value_and_grad"]
+__all__ = [
+    "compiled",
+    "random_state",
+    "replica_count",
+    "scan",
+    "set_random_state",
+    "two_gradient_step",
+    "value_and_grad",
+]

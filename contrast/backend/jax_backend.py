@@ -32,6 +32,39 @@ def compiled(function, variables):
     return lambda *tensors: pure([variable.value for variable in variables()], *tensors)
 
 
+def two_gradient_step(model, ascend):
+    """A training step whose gradient is taken at other weights than those that it updates.
+
+    See `contrast.backend.tensorflow_backend.two_gradient_step`. Here the step takes `(state, data)`.
+    """
+
+    def train_step(state, data):
+        weights, variables, optimizer_variables, metrics = state
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        differentiate = jax.value_and_grad(model.compute_loss_and_updates, has_aux=True)
+
+        def gradients(weights):
+            (_, left), gradients = differentiate(
+                weights,
+                variables,
+                metrics,
+                x,
+                y,
+                sample_weight,
+                training=True,
+                optimizer_variables=optimizer_variables,
+            )
+            return left, gradients
+
+        (loss, y_pred, new_variables, new_metrics), first = gradients(weights)
+        _, second = gradients(ascend(first, weights))
+        weights, optimizer_variables = model.optimizer.stateless_apply(optimizer_variables, second, weights)
+        logs, metrics = model._update_metrics_variables(new_metrics, loss, x, y, y_pred, sample_weight)
+        return logs, (weights, new_variables, optimizer_variables, metrics)
+
+    return train_step
+
+
 def replica_count():
     """1: under `keras.distribution` a JAX step sees the global batch."""
     return 1

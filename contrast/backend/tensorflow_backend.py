@@ -1,5 +1,6 @@
 """TensorFlow bodies of `contrast.backend`."""
 
+import keras
 import tensorflow as tf
 
 
@@ -55,6 +56,60 @@ def compiled(function, variables):
         The compiled function.
     """
     return tf.function(function, autograph=False)
+
+
+def two_gradient_step(model, ascend):
+    """A training step whose gradient is taken at other weights than those that it updates.
+
+    The gradient at the weights tells where to; there the gradient of the same loss is taken, which the
+    optimiser then applies to the old weights. Both passes start from the same state: random masks, moving
+    statistics, queues and teachers. What the step leaves in them, and what it reports, is the first pass's.
+
+    Args:
+        model: a compiled `keras.Model`.
+        ascend: function of the gradients and the weights, two lists of tensors, that returns the weights of
+            the second pass. A gradient may be `None`.
+
+    Returns:
+        What stands for `model.train_step`, with its arguments and its result on this backend.
+    """
+
+    def gradients(x, y, sample_weight):
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
+            loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+            scaled = model.optimizer.scale_loss(loss)
+        return loss, y_pred, tape.gradient(scaled, [v.value for v in model.trainable_variables])
+
+    def train_step(data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        state = [*model.non_trainable_variables, *model.metrics_variables]
+        weights = model.trainable_variables
+        before, old = _copies(state), _copies(weights)
+        loss, y_pred, first = gradients(x, y, sample_weight)
+        after = _copies(state)
+        # The gradient of an embedding is sparse.
+        first = [None if g is None else tf.convert_to_tensor(g) for g in first]
+        _assign(state, before)
+        _assign(weights, ascend(first, old))
+        _, _, second = gradients(x, y, sample_weight)
+        _assign(weights, old)
+        _assign(state, after)
+        model.optimizer.apply(second, weights)
+        batch = next(array for array in keras.tree.flatten(x) if array is not None)
+        model._loss_tracker.update_state(loss, sample_weight=tf.shape(batch)[0])
+        return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    return train_step
+
+
+def _copies(variables):
+    return [tf.identity(variable.value) for variable in variables]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def replica_count():

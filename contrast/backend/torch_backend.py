@@ -1,5 +1,6 @@
 """PyTorch bodies of `contrast.backend`."""
 
+import keras
 import torch
 from keras import ops
 
@@ -20,8 +21,9 @@ def scan(body, carry, length, outputs=0):
 def value_and_grad(function, *tensors):
     """Returns `function(*tensors)`, a scalar, and the tuple of its gradients."""
     tensors = [ops.convert_to_tensor(t).detach().requires_grad_() for t in tensors]
-    value = function(*tensors)
-    gradients = torch.autograd.grad(value, tensors, allow_unused=True)
+    with torch.enable_grad():  # inside the backward of another gradient it is off
+        value = function(*tensors)
+        gradients = torch.autograd.grad(value, tensors, allow_unused=True)
     return value.detach(), tuple(
         torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients, strict=True)
     )
@@ -33,6 +35,54 @@ def compiled(function, variables):
     See `contrast.backend.tensorflow_backend.compiled` for the arguments.
     """
     return torch.no_grad()(function)
+
+
+def two_gradient_step(model, ascend):
+    """A training step whose gradient is taken at other weights than those that it updates.
+
+    See `contrast.backend.tensorflow_backend.two_gradient_step`.
+    """
+
+    def gradients(x, y, sample_weight):
+        model.zero_grad()
+        y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
+        loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        model.optimizer.scale_loss(loss).backward()
+        found = [variable.value.grad for variable in model.trainable_variables]
+        model.zero_grad()
+        return loss.detach(), y_pred, found
+
+    def train_step(data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        state = [*model.non_trainable_variables, *model.metrics_variables]
+        weights = model.trainable_variables
+        before, old, random_before = _copies(state), _copies(weights), random_state()
+        loss, y_pred, first = gradients(x, y, sample_weight)
+        after, random_after = _copies(state), random_state()
+        with torch.no_grad():
+            _assign(state, before)
+            _assign(weights, ascend(first, old))
+        set_random_state(random_before)
+        _, _, second = gradients(x, y, sample_weight)
+        set_random_state(random_after)
+        with torch.no_grad():
+            _assign(weights, old)
+            _assign(state, after)
+            model.optimizer.apply(second, weights)
+        batch = next(array for array in keras.tree.flatten(x) if array is not None).shape[0]
+        model._loss_tracker.update_state(loss, sample_weight=batch)
+        return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    return train_step
+
+
+def _copies(variables):
+    return [variable.value.detach().clone() for variable in variables]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def replica_count():

@@ -1,10 +1,10 @@
 import logging
 import math
 
-import keras
 import numpy as np
 from keras import ops
 
+from contrast.callbacks.embedding_callback import EmbeddingCallback, sample_arrays
 from contrast.metrics import effective_rank, uniformity
 from contrast.ops import l2_normalize
 
@@ -31,7 +31,7 @@ ADVICE = {
 }
 
 
-class CollapseMonitor(keras.callbacks.Callback):
+class CollapseMonitor(EmbeddingCallback):
     r"""Measures after an epoch how embeddings of some samples are spread, and warns when they collapse.
 
     Into the logs, and so into `history`, go, with the prefix `name`:
@@ -97,70 +97,29 @@ class CollapseMonitor(keras.callbacks.Callback):
         rank_threshold=0.1,
         name="embedding",
     ):
-        super().__init__()
-        self.samples = keras.tree.map_structure(np.asarray, samples)
-        lengths = {len(x) if x.ndim else 0 for x in keras.tree.flatten(self.samples)}
-        if len(lengths) != 1 or min(lengths) < 2:
-            raise ValueError(
-                "samples must be arrays of one length, of at least 2 samples, got "
-                f"{', '.join(map(str, sorted(lengths))) or 'no array'}."
-            )
-        if encoder is not None and not callable(encoder):
-            raise TypeError(f"encoder must be a layer, model or function, got {type(encoder).__name__}.")
-        for argument, value in (("every", every), ("batch_size", batch_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{argument} must be a positive int, got {value!r}.")
+        super().__init__(encoder, every, select, batch_size, name)
+        self.samples = sample_arrays("samples", samples, least=2)
         for argument, value in (("cosine_threshold", cosine_threshold), ("rank_threshold", rank_threshold)):
             if not 0 < value < 1:
                 raise ValueError(f"{argument} must lie in (0, 1), got {value}.")
-        self.count = lengths.pop()
-        self.encoder, self.every, self.select, self.batch_size = encoder, every, select, batch_size
-        self.cosine_threshold, self.rank_threshold, self.name = cosine_threshold, rank_threshold, name
+        self.cosine_threshold, self.rank_threshold = cosine_threshold, rank_threshold
         self._reported = None
 
     def on_train_begin(self, logs=None):
         self._reported = None
 
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
+    def measures(self, epoch):
         embeddings = self.embed()
         measures = measure(embeddings)
-        if logs is not None:
-            logs.update({f"{self.name}_{key}": value for key, value in measures.items()})
         kind, finding = self._diagnosis(embeddings, measures)
         if kind is not None and kind != self._reported:
             logger.warning("epoch %d, %s: %s %s", epoch + 1, self.name, finding, ADVICE[kind])
         self._reported = kind
+        return measures
 
     def embed(self):
         """The embeddings of the samples as they are now, a float32 array `(n, dim)`."""
-        starts = range(0, self.count, self.batch_size)
-        return np.concatenate([self._embed(slice(start, start + self.batch_size)) for start in starts])
-
-    def _embed(self, part):
-        encoder = self.model if self.encoder is None else self.encoder
-        batch = keras.tree.map_structure(lambda x: ops.convert_to_tensor(x[part]), self.samples)
-        options = {"training": False} if isinstance(encoder, keras.Layer) else {}
-        outputs = encoder(batch, **options)
-        if self.select is not None:
-            outputs = self.select(outputs)
-        elif isinstance(outputs, tuple | list):
-            outputs = outputs[0]
-        if isinstance(outputs, dict):
-            raise ValueError(
-                f"the encoder returns a dict with {', '.join(map(repr, outputs))}; say which are the "
-                "embeddings, as with CollapseMonitor(..., select=lambda outputs: outputs['name'])."
-            )
-        outputs = ops.cast(ops.stop_gradient(ops.convert_to_tensor(outputs)), "float32")
-        if len(outputs.shape) == 3:
-            outputs = outputs[:, 0]
-        if len(outputs.shape) != 2:
-            raise ValueError(
-                "embeddings must be (n, dim) or (n, views, dim), got shape "
-                f"{tuple(outputs.shape)}; pool or choose with CollapseMonitor(..., select=...)."
-            )
-        return ops.convert_to_numpy(outputs)
+        return self.encode(self.samples)
 
     def _diagnosis(self, embeddings, measures):
         """The kind of collapse, or `None`, and what was seen."""

@@ -1,8 +1,10 @@
 """Layers for contrastive models, and what they remember."""
 
+from contrast.layers.centering import Centering
 from contrast.layers.cross_attention_fusion import CrossAttentionFusion
 from contrast.layers.embedding_bank import EmbeddingBank, Nearest
 from contrast.layers.fold_views import FoldViews
+from contrast.layers.logit_bias import LogitBias
 from contrast.layers.memory_queue import MemoryQueue, QueueContents
 from contrast.layers.momentum_encoder import MomentumEncoder
 from contrast.layers.projection_head import ProjectionHead
@@ -12,9 +14,11 @@ from contrast.layers.temperature import Temperature
 from contrast.layers.temporal_conv import TemporalConv
 
 __all__ = [
+    "Centering",
     "CrossAttentionFusion",
     "EmbeddingBank",
     "FoldViews",
+    "LogitBias",
     "MemoryQueue",
     "MomentumEncoder",
     "Nearest",

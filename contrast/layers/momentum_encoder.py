@@ -37,6 +37,8 @@ class MomentumEncoder(keras.Layer):
             normalises by its own batch and keeps its own moving statistics. `"ema"`: they follow the
             student's like the weights; the teacher always runs in inference mode. `"copy"`: they are the
             student's, likewise.
+        copy_first: the teacher gets the student's weights in the first update, in place of now: for a model
+            that makes its teacher in `build`, where the encoder's weights may have no values yet.
 
     Call: as the encoder is called; returns what it returns, without gradient.
 
@@ -58,7 +60,7 @@ class MomentumEncoder(keras.Layer):
         [Grill et al., 2020](https://arxiv.org/abs/2006.07733).
     """
 
-    def __init__(self, encoder, momentum=0.99, batch_statistics="own", **kwargs):
+    def __init__(self, encoder, momentum=0.99, batch_statistics="own", copy_first=False, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(encoder, keras.Layer):
             raise TypeError(f"encoder must be a layer or model, got {type(encoder).__name__}.")
@@ -76,7 +78,8 @@ class MomentumEncoder(keras.Layer):
                 f"got {batch_statistics!r}."
             )
         self.momentum, self.batch_statistics = momentum, batch_statistics
-        self.encoder = _copy(encoder)
+        self.copy_first = copy_first
+        self.encoder = _twin(encoder) if copy_first else _copy(encoder)
         self._is_state = _is_state(self.encoder)
         # Only the variables are frozen: a frozen batch normalisation would never use its own batch.
         for variable in self.encoder.weights:
@@ -112,14 +115,19 @@ class MomentumEncoder(keras.Layer):
         momentum = self.momentum
         if callable(momentum):
             momentum = ops.stop_gradient(ops.cast(momentum(ops.copy(self.step)), "float32"))
+        if self.copy_first:
+            is_first = ops.equal(ops.copy(self.step), 0)
         for ours, theirs, is_state in zip(self.encoder.weights, student.weights, self._is_state, strict=True):
+            student_value = ops.copy(ops.stop_gradient(ops.convert_to_tensor(theirs)))
+            value = student_value
             if is_state and self.batch_statistics == "own":
-                continue
-            value = ops.copy(ops.stop_gradient(ops.convert_to_tensor(theirs)))
-            if "float" in ours.dtype and not (is_state and self.batch_statistics == "copy"):
+                if not self.copy_first:
+                    continue
+                value = ops.copy(ours)
+            elif "float" in ours.dtype and not (is_state and self.batch_statistics == "copy"):
                 share = ops.cast(momentum, ours.dtype)
                 value = share * ops.copy(ours) + (1 - share) * value
-            ours.assign(value)
+            ours.assign(ops.where(is_first, student_value, value) if self.copy_first else value)
         self.step.assign(ops.copy(self.step) + 1)
 
     def call(self, inputs, training=None):
@@ -140,6 +148,7 @@ class MomentumEncoder(keras.Layer):
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "momentum": momentum,
             "batch_statistics": self.batch_statistics,
+            "copy_first": self.copy_first,
         }
 
     @classmethod
@@ -152,18 +161,23 @@ class MomentumEncoder(keras.Layer):
 
 def _copy(encoder):
     """A layer like `encoder`, with equal weights in buffers of its own."""
+    twin = _twin(encoder)
+    twin.set_weights([np.array(weight) for weight in encoder.get_weights()])
+    return twin
+
+
+def _twin(encoder):
+    """A layer like `encoder`, with weights of the same shapes."""
     config = keras.saving.serialize_keras_object(encoder)
     config.pop("compile_config", None)
     twin = keras.saving.deserialize_keras_object(
         config, custom_objects={type(encoder).__name__: type(encoder)}, safe_mode=False
     )
-    weights = [np.array(weight) for weight in encoder.get_weights()]
-    if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in twin.weights]:
+    if [tuple(weight.shape) for weight in encoder.weights] != [tuple(weight.shape) for weight in twin.weights]:
         raise ValueError(
             f"encoder {encoder.name!r} cannot be rebuilt from its config with the same weights; its "
             "get_config, build and get_build_config must describe it fully."
         )
-    twin.set_weights(weights)
     return twin
 
 

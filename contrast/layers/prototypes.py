@@ -16,7 +16,8 @@ class Prototypes(keras.Layer):
         temperature: of the assignment, positive: the lower, the harder.
         iterations: of Sinkhorn's algorithm in the assignment.
 
-    Call: `(..., dim)` returns scores `(..., count)` in [-1, 1]. `assign(scores)` returns targets without
+    Call: `(..., dim)` returns scores `(..., count)` in [-1, 1]; where `frozen`, a bool or a bool scalar tensor,
+        is true, no gradient flows into the prototypes. `assign(scores)` returns targets without
         gradient, `(samples, count)`, whose rows sum to 1 and in which all prototypes have about the same
         mass. The property `vectors` is the unit vectors, `(count, dim)`.
 
@@ -58,13 +59,16 @@ class Prototypes(keras.Layer):
     def vectors(self):
         return l2_normalize(ops.convert_to_tensor(self.prototypes))
 
-    def call(self, inputs):
+    def call(self, inputs, frozen=None):
         if inputs.shape[-1] != self.dim:
             raise ValueError(
                 f"inputs must have {self.dim} entries along the last axis, got shape {tuple(inputs.shape)}."
             )
         embeddings = l2_normalize(ops.cast(inputs, "float32"))
-        return ops.cast(ops.matmul(embeddings, ops.transpose(self.vectors)), self.compute_dtype)
+        vectors = self.vectors
+        if frozen is not None:
+            vectors = ops.where(frozen, ops.stop_gradient(vectors), vectors)
+        return ops.cast(ops.matmul(embeddings, ops.transpose(vectors)), self.compute_dtype)
 
     def assign(self, scores):
         """Sinkhorn's assignment of the samples behind `scores`, `(samples, count)`, without gradient."""

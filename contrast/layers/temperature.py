@@ -8,6 +8,9 @@ from keras import ops
 class Temperature(keras.Layer):
     r"""A learned temperature $\tau = e^{-w}$, kept between two bounds.
 
+    After each step of an optimiser w itself is clipped, as in CLIP's code, so that the temperature leaves a
+    bound as soon as the gradient says so.
+
     The layer belongs to the model; a loss that the model's `compute_loss` builds takes it as its temperature:
 
     ```python
@@ -43,6 +46,7 @@ class Temperature(keras.Layer):
             initializer=keras.initializers.Constant(-math.log(initial)),
             dtype="float32",
             autocast=False,
+            constraint=_Between(-math.log(maximum), -math.log(minimum)),
             name="log_inverse",
         )
         self.built = True
@@ -68,3 +72,13 @@ class Temperature(keras.Layer):
             "minimum": self.minimum,
             "maximum": self.maximum,
         }
+
+
+class _Between(keras.constraints.Constraint):
+    """Clips a weight to two bounds."""
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def __call__(self, weight):
+        return ops.clip(weight, self.low, self.high)

@@ -48,7 +48,7 @@ def row_statistics(rows, columns, pairs, *, log_positives=False, tile_size=TILE_
         A `RowStatistics`.
     """
     statistic = _LogSumExp(log_positives)
-    result = _visit_matrix(statistic, pairs, tile_size, rows, columns)
+    result = visit_matrix(statistic, pairs, tile_size, rows, columns)
     return RowStatistics(result[:, 0], result[:, 1], ops.stop_gradient(result[:, 2]))
 
 
@@ -64,7 +64,7 @@ def positive_competition(rows, columns, log_negatives, pairs, *, tile_size=TILE_
     Returns:
         A float32 tensor `(rows,)`.
     """
-    return _visit_matrix(_Competition(), pairs, tile_size, rows, columns, log_negatives)[:, 0]
+    return visit_matrix(_Competition(), pairs, tile_size, rows, columns, log_negatives)[:, 0]
 
 
 def count_positives(pairs, rows, columns, *, tile_size=TILE_SIZE):
@@ -82,7 +82,7 @@ def count_positives(pairs, rows, columns, *, tile_size=TILE_SIZE):
     def visit_row_tile(carry, row_numbers, _):
         def visit_column_tile(total, column_numbers, valid):
             _, weight = pairs.tile(row_numbers, column_numbers)
-            return (total[0] + ops.sum(_masked(weight, valid), axis=1),), ()
+            return (total[0] + ops.sum(masked(weight, valid), axis=1),), ()
 
         tiles = _Tiles(columns, _column_tile(tile_size))
         start = (ops.zeros((_length(row_numbers, rows),), "float32"),)
@@ -111,7 +111,7 @@ class _LogSumExp:
             log_weights = ops.log(ops.where(is_positive, weights, ops.ones_like(weights)))
             positives = _log_add_exp(positives, _log_sum_exp(logits + log_weights, is_positive))
         else:
-            positives = positives + ops.sum(_masked(weights * logits, weights > 0), axis=1)
+            positives = positives + ops.sum(masked(weights * logits, weights > 0), axis=1)
         return log_candidates, positives, weight + ops.sum(weights, axis=1)
 
     def coefficients(self, logits, candidates, weights, result, upstream, _):
@@ -119,9 +119,9 @@ class _LogSumExp:
 
         `result` and `upstream` are `(3, rows, 1)`, or `(3, 1, columns)` for the mirror image of a tile.
         """
-        gradient = upstream[0] * _masked(ops.exp(logits - result[0]), candidates)
+        gradient = upstream[0] * masked(ops.exp(logits - result[0]), candidates)
         if self.log_positives:
-            return gradient + upstream[1] * _masked(weights * ops.exp(logits - result[1]), weights > 0)
+            return gradient + upstream[1] * masked(weights * ops.exp(logits - result[1]), weights > 0)
         return gradient + upstream[1] * weights
 
 
@@ -133,13 +133,13 @@ class _Competition:
 
     def update(self, carry, logits, candidates, weights, log_negatives):
         own_loss = ops.softplus(log_negatives[:, None] - logits)
-        return (carry[0] + ops.sum(_masked(weights * own_loss, weights > 0), axis=1),)
+        return (carry[0] + ops.sum(masked(weights * own_loss, weights > 0), axis=1),)
 
     def coefficients(self, logits, candidates, weights, result, upstream, log_negatives):
         return -upstream[0] * weights * ops.sigmoid(log_negatives - logits)
 
 
-def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
+def visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
     """Row statistics `(rows, k)`; the gradient for `rows`, `columns` and `extra` recomputes the tiles."""
     one_sided = columns is None
 
@@ -159,7 +159,7 @@ def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
                 candidates, weights = pairs.tile(row_numbers, column_numbers)
                 if valid is not None:
                     candidates = ops.logical_and(candidates, valid[None, :])
-                    weights = _masked(weights, valid[None, :])
+                    weights = masked(weights, valid[None, :])
                 return statistic.update(carry, logits, candidates, weights, row_extra), ()
 
             start = statistic.start(_length(row_numbers, _count(rows)))
@@ -175,7 +175,7 @@ def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
             def backward_rows(carry, row_numbers, row_valid):
                 row, row_extra = _take(rows, row_numbers), _take(extra_values, row_numbers)
                 row_result = _take(results, row_numbers, axis=1)[:, :, None]
-                row_upstream = _masked(_take(upstream, row_numbers, axis=1), row_valid)[:, :, None]
+                row_upstream = masked(_take(upstream, row_numbers, axis=1), row_valid)[:, :, None]
 
                 def backward_columns(carry, column_numbers, valid):
                     row_gradient, extra_gradient = carry
@@ -191,7 +191,7 @@ def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
                         None if extra is None else row_extra[:, None],
                     )
                     if valid is not None:
-                        coefficients = _masked(coefficients, valid[None, :])
+                        coefficients = masked(coefficients, valid[None, :])
                     if extra is not None:
                         extra_gradient = extra_gradient - ops.sum(coefficients, axis=1)
                     if not one_sided:
@@ -209,7 +209,7 @@ def _visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
                         None if extra is None else column_extra[None, :],
                     )
                     if valid is not None:
-                        mirrored = _masked(mirrored, valid[None, :])
+                        mirrored = masked(mirrored, valid[None, :])
                     row_gradient = row_gradient + ops.matmul(coefficients + mirrored, column)
                     return (row_gradient, extra_gradient), ()
 
@@ -271,13 +271,13 @@ def _take(x, numbers, axis=0):
     return x if x is None or numbers is None else ops.take(x, numbers, axis=axis)
 
 
-def _masked(x, mask):
+def masked(x, mask):
     return x if mask is None else ops.where(mask, x, ops.zeros_like(x))
 
 
 def _log_sum_exp(logits, mask):
     largest = ops.max(ops.where(mask, logits, _EMPTY), axis=1)
-    total = ops.sum(_masked(ops.exp(logits - largest[:, None]), mask), axis=1)
+    total = ops.sum(masked(ops.exp(logits - largest[:, None]), mask), axis=1)
     is_empty = ops.equal(total, 0)
     return ops.where(is_empty, _EMPTY, largest + ops.log(ops.where(is_empty, ops.ones_like(total), total)))
 

@@ -6,13 +6,20 @@ import pytest
 
 from contrast import augmentation
 from contrast.augmentation import (
+    ImagePipeline,
+    MultiCrop,
     MultiView,
     OneDrawPerClip,
     RandomApply,
     RandomBrightnessScale,
     RandomGaussianBlur,
     RandomResizedCrop,
+    RandomSolarize,
+    byol_augmentation,
+    dino_augmentation,
+    moco_v2_augmentation,
     simclr_augmentation,
+    swav_augmentation,
 )
 from contrast.augmentation.shifts import CutPerm, RotationShift
 from tests.case import assert_close, to_numpy
@@ -39,11 +46,19 @@ DRAWING = {
     "RandomApply": lambda: RandomApply(RandomGaussianBlur(seed=1), 0.5, seed=2),
     "MultiView": lambda: MultiView(RandomGaussianBlur(seed=1), 2),
     "OneDrawPerClip": lambda: OneDrawPerClip(RandomGaussianBlur(seed=1)),
+    "RandomSolarize": lambda: RandomSolarize(0.5, seed=1),
+    "ImagePipeline": lambda: ImagePipeline([RandomGaussianBlur(seed=1)]),
+    "MultiCrop": lambda: MultiCrop(RandomResizedCrop(6, seed=1), RandomResizedCrop(4, seed=2)),
+    "moco_v2_augmentation": lambda: moco_v2_augmentation(6, seed=1),
+    "byol_augmentation": lambda: MultiView(byol_augmentation(6, seed=1)),
+    "dino_augmentation": lambda: dino_augmentation(6, 4, 2, seed=1),
+    "swav_augmentation": lambda: swav_augmentation(6, 4, 2, seed=1),
     "simclr_augmentation": lambda: simclr_augmentation(6, strength=1.0, blur=True, seed=1),
     **{f"simclr: {name}": lambda name=name: simclr_steps()[name] for name in simclr_steps()},
 }
 FIXED = {"CutPerm": CutPerm, "RotationShift": RotationShift}
-ALIKE = {"RandomFlip": 2, "RandomApply": 4}  # how many outputs differ at least, where not all do
+# How many outputs differ at least, where not all do.
+ALIKE = {"RandomFlip": 2, "RandomGaussianBlur": 12, "RandomApply": 4, "RandomSolarize": 2}
 GREY = "simclr: RandomGrayscale"  # draws nothing by itself
 
 
@@ -52,14 +67,18 @@ def outputs_of(name, images):
     layer = (DRAWING | FIXED)[name]()
     if name == "OneDrawPerClip":
         images = np.stack([images, images], axis=1)
-    outputs = to_numpy(layer(images, training=True))
+    outputs = layer(images, training=True)
+    if isinstance(outputs, tuple):  # large and small views
+        outputs = np.concatenate([to_numpy(views).reshape(len(images), -1) for views in outputs], axis=1)
+    outputs = to_numpy(outputs)
     if name in FIXED:  # all images under one transform after the other
         outputs = outputs.reshape(layer.shifts, len(images), *outputs.shape[1:]).swapaxes(0, 1)
     return outputs
 
 
 def test_every_public_layer_is_tested():
-    assert set(augmentation.__all__) - {"Shift"} <= set(DRAWING) | set(FIXED)
+    masks = {name for name in augmentation.__all__ if name.endswith("_mask")} | {"token_ids"}
+    assert set(augmentation.__all__) - masks - {"Shift"} <= set(DRAWING) | set(FIXED)
     assert len(simclr_steps()) == 5
 
 

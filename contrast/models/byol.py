@@ -1,0 +1,78 @@
+import keras
+
+from contrast.losses import total_loss
+from contrast.models.heads import check_predictor, head_dim, make_head
+from contrast.models.predictions import swapped_cosines
+from contrast.models.base import over_views, serialized
+from contrast.models.taught import TaughtScheme
+
+
+@keras.saving.register_keras_serializable(package="contrast")
+class BYOL(TaughtScheme):
+    r"""The student predicts, from one view, the teacher's embedding of the other; there are no negatives.
+
+    With predictions $q = p(g(f(x)))$ of the student, targets z of the teacher (without gradient) and teacher
+    weights $\xi \leftarrow m \xi + (1 - m) \theta$,
+    $$L = \frac{1}{N} \sum_i \left( 2 - 2 \cos(q^1_i, z^2_i) \right) + \left( 2 - 2 \cos(q^2_i, z^1_i) \right).$$
+
+    Use it where negatives do harm, as with many near duplicates. It depends on the teacher, the predictor and
+    batch normalisation in the heads; watch it with `contrast.callbacks.CollapseMonitor`. `SimSiam` does
+    without a teacher.
+
+    Args:
+        encoder: a layer or model from samples `(batch, ...)` to features `(batch, dim)`; `model.encoder`.
+        augmentation: a layer that draws the views inside the step, or `None` where the data are views.
+        projector: widths of the projection head, whose hidden layers are batch-normalised, or a layer.
+        predictor: likewise, of the student's second head.
+        momentum: m at the start, a float or a function of the step.
+        total_steps: steps of the training, over which m rises to 1 along half a cosine, as in the paper;
+            `None`: it stays.
+
+    Data: as for `SimCLR`, exactly two views; ids are not read.
+
+    Raises:
+        ValueError: as for `SimCLR`, or if the predictor does not end in the projector's width.
+
+    Example:
+
+    >>> views = np.random.default_rng(0).normal(size=(16, 2, 8)).astype("float32")
+    >>> model = contrast.models.BYOL(keras.layers.Dense(4), projector=(8, 4), predictor=(8, 4))
+    >>> model.compile("adam")
+    >>> history = model.fit(views, batch_size=8, epochs=1, verbose=0)
+
+    Reference: [Grill et al., 2020](https://arxiv.org/abs/2006.07733)
+    """
+
+    most_views, normalizes_batch = 2, True
+
+    def __init__(
+        self,
+        encoder,
+        augmentation=None,
+        projector=(4096, 256),
+        predictor=(4096, 256),
+        momentum=0.996,
+        total_steps=None,
+        dtype=None,
+        **kwargs,
+    ):
+        head = make_head(projector, batch_norm=True, dtype=dtype)
+        super().__init__(encoder, augmentation, head, momentum, total_steps, dtype=dtype, **kwargs)
+        self.predictor = make_head(predictor, batch_norm=True, dtype=dtype)
+
+    def build_parts(self, features):
+        super().build_parts(features)
+        check_predictor(head_dim(self.predictor, self.embedding_dim), self.embedding_dim)
+
+    def outputs(self, views, training):
+        embeddings = self.project(self.encode(views, training), training)
+        predictions = over_views(self.predictor, embeddings, training=training)
+        return {"embeddings": embeddings, "predictions": predictions, "views": views}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        outputs = self.outputs_of(x, y_pred, training)
+        q, z = outputs["predictions"], self.teach(outputs["views"], training)
+        return total_loss(self, mean=4.0, loss=2 * swapped_cosines(q, z, sample_weight))
+
+    def get_config(self):
+        return {**super().get_config(), **serialized({"predictor": self.predictor})}

@@ -1,0 +1,44 @@
+"""Sums over the pairs of a similarity matrix, each judged on its own."""
+
+from keras import ops
+
+from contrast.ops.tiled import TILE_SIZE, masked, visit_matrix
+
+
+def pairwise_sigmoid(rows, columns, pairs, bias=0.0, *, tile_size=TILE_SIZE):
+    r"""Binary cross-entropy of every pair of a row with a column, summed over the columns.
+
+    $$\sum_{j \in C_i} \log(1 + e^{-y_{ij} (a_i \cdot b_j + \beta)}), \qquad y_{ij} = 1 \text{ for positives,
+    } -1 \text{ for all others}$$
+
+    The matrix is visited tile by tile, and backward computes each tile once more.
+
+    Args:
+        rows: float32 tensor `(rows, dim)`, the $a_i$, temperature included.
+        columns: float32 tensor `(columns, dim)`, the $b_j$.
+        pairs: a `contrast.ops.Pairs`, candidates $C_i$ and positives among them.
+        bias: float or scalar tensor, the $\beta$; a gradient flows to it.
+        tile_size: rows of logits held at once; `None` holds all.
+
+    Returns:
+        A float32 tensor `(rows,)`.
+    """
+    shift = ops.broadcast_to(-ops.cast(bias, "float32"), (ops.shape(rows)[0],))
+    return visit_matrix(_PairwiseSigmoid(), pairs, tile_size, rows, columns, shift)[:, 0]
+
+
+class _PairwiseSigmoid:
+    """Sum over candidates of the softplus of the logit, or of minus the logit for a positive."""
+
+    def start(self, rows):
+        return (ops.zeros((rows,), "float32"),)
+
+    def update(self, carry, logits, candidates, weights, shift):
+        logits = logits - shift[:, None]
+        wrong = ops.where(weights > 0, -logits, logits)
+        return (carry[0] + ops.sum(masked(ops.softplus(wrong), candidates), axis=1),)
+
+    def coefficients(self, logits, candidates, weights, result, upstream, shift):
+        logits = logits - shift
+        slope = ops.where(weights > 0, -ops.sigmoid(-logits), ops.sigmoid(logits))
+        return upstream[0] * masked(slope, candidates)
