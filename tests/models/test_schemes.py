@@ -38,7 +38,9 @@ def test_a_step_moves_what_it_should_and_all_is_saved(name, tmp_path):
     # A shift of all embeddings alike is what batch normalisation and centred statistics take out.
     still = [path for path, value in after.items() if np.array_equal(value, before[path])]
     assert before and not [path for path in still if not is_cancelled(name, path)], still
-    unchanged = [path for path, value in values(state_of(model)).items() if np.array_equal(value, state[path])]
+    unchanged = [
+        path for path, value in values(state_of(model)).items() if np.array_equal(value, state[path])
+    ]
     assert not [path for path in unchanged if not path.endswith("ids")], unchanged
 
     assert np.isfinite(model.evaluate(data(name), labels, batch_size=8, verbose=0))
