@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import contrast
@@ -69,3 +70,18 @@ def test_what_stands_on_the_left_of_the_installed_library_exists():
     for name in re.findall(r"`(\w+(?:Loss|Miner))`", text):
         modules = [importlib.import_module(f"{library.__name__}.{kind}") for kind in ("losses", "miners")]
         assert any(hasattr(module, name) for module in modules), name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_examples_run(path):
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    images, labels = np.random.default_rng(0).random((40, 32, 32, 1)).astype("float32"), np.arange(40) % 8
+    encoder = contrast.encoders.ConvNet((4, 8))
+    names = {"contrast": contrast, "keras": keras, "encoder": encoder, "images": images, "labels": labels}
+    names |= {"x_train": images, "y_train": labels, "x_items": images, "x_query": images[:2]}
+    names["labels"] = labels if "pytorch" in path.stem else labels.tolist()
+    for block in blocks:
+        block = re.sub(r"epochs=\d+", "epochs=1", block).replace("(32, 64, 128)", "(4, 8)")
+        exec(compile(block, path, "exec"), names)
+    assert names["model"].history.history["loss"][-1] > 0
