@@ -76,7 +76,7 @@ def test_what_stands_on_the_left_of_the_installed_library_exists():
 def test_examples_run(path):
     blocks = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
-    images, labels = np.random.default_rng(0).random((40, 32, 32, 1)).astype("float32"), np.arange(40) % 8
+    images, labels = np.random.default_rng(0).random((40, 32, 32, 3)).astype("float32"), np.arange(40) % 8
     encoder = contrast.encoders.ConvNet((4, 8))
     names = {"contrast": contrast, "keras": keras, "encoder": encoder, "images": images, "labels": labels}
     names |= {"x_train": images, "y_train": labels, "x_items": images, "x_query": images[:2]}
