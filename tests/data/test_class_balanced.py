@@ -8,7 +8,6 @@ from contrast.data import ClassBalancedBatches, ImageFolder, class_balanced_from
 
 IDS = np.repeat(np.arange(5), [4, 6, 5, 9, 2])
 SAMPLES = np.stack([np.arange(26), IDS], axis=1).astype("float32")  # row number and class
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="NumPy and files alone")
 
 
 def epoch(batches):
@@ -29,7 +28,7 @@ def test_every_batch_has_p_classes_with_m_samples():
         assert len(np.unique(samples[:, 0, 0])) == 6, "no sample twice"
 
 
-@on_torch
+@pytest.mark.once
 def test_classes_and_samples_come_equally_often():
     batches = ClassBalancedBatches(SAMPLES, IDS, 2, 2, batches=20)
     classes = np.concatenate([ids for _, ids in epoch(batches)])
@@ -50,7 +49,7 @@ def test_order_is_a_function_of_seed_and_epoch():
     np.testing.assert_array_equal(one, rows_of(first))
 
 
-@on_torch
+@pytest.mark.once
 def test_classes_with_too_few_samples():
     repeated = ClassBalancedBatches(SAMPLES, IDS, 5, 4)
     for row in rows_of(repeated):
@@ -62,7 +61,7 @@ def test_classes_with_too_few_samples():
         ClassBalancedBatches(SAMPLES, IDS, 5, 4, few="drop")
 
 
-@on_torch
+@pytest.mark.once
 def test_positives_come_from_other_groups():
     """Class 3 has nine samples, seven of them by one camera; its batches still show three cameras."""
     groups = np.zeros(26, int)
@@ -78,7 +77,7 @@ def test_positives_come_from_other_groups():
     assert set(used.ravel().tolist()) == set(range(26)), "all samples of the large group have their turn"
 
 
-@on_torch
+@pytest.mark.once
 def test_views():
     def noise(samples, generator):
         return samples + generator.uniform(0.1, 0.4, samples.shape)
@@ -102,7 +101,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-@on_torch
+@pytest.mark.once
 def test_folder_of_classes(folder):
     pictures = ImageFolder(folder, size=(4, 4), channels=1)
     assert (pictures.classes, pictures.ids.tolist()) == (["ant", "bee", "cat"], [0, 0, 1, 1, 2, 2])
@@ -117,7 +116,7 @@ def test_folder_of_classes(folder):
     np.testing.assert_allclose(np.round(samples[:, 0, 0, 0, 0] * 255) // 10, ids)
 
 
-@on_torch
+@pytest.mark.once
 def test_folder_keeps_a_bounded_number_of_pictures(folder, monkeypatch):
     pictures = ImageFolder(folder, size=(4, 4), kept_bytes=2 * 48)
     read = []
@@ -130,7 +129,7 @@ def test_folder_keeps_a_bounded_number_of_pictures(folder, monkeypatch):
     assert len(pictures._kept) == 2
 
 
-@on_torch
+@pytest.mark.once
 def test_bad_folders(folder, tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(ValueError, match="sub-folder for each class"):
@@ -146,7 +145,7 @@ def test_bad_folders(folder, tmp_path_factory):
         ImageFolder(folder)[0]
 
 
-@on_torch
+@pytest.mark.once
 def test_stream_of_tf_data():
     tf = pytest.importorskip("tensorflow")
     dataset = tf.data.Dataset.from_tensor_slices((SAMPLES, IDS)).shuffle(26, seed=1)
@@ -169,7 +168,7 @@ def test_stream_of_tf_data():
         class_balanced_from_tf_data(dataset, 1)
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 import contrast
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="names do not depend on it")
+pytestmark = pytest.mark.once
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.glob("coming_from_*.md"))

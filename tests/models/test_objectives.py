@@ -11,8 +11,6 @@ from contrast.ops import sinkhorn
 from tests.case import assert_close, to_numpy
 from tests.models.schemes import CAPTIONS, IMAGES, LABELS, SMALL, VIEWS, conv, data, dense, make, vit
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles many steps")
-
 
 def unit(x):
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
@@ -29,7 +27,7 @@ def fitted(name, rate=0.1, steps=1, labels=None, **options):
     return model
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["MoCoV2", "MoCoV3", "BYOL", "DINO"])
 def test_the_teacher_starts_as_the_student_and_follows_it(name):
     encoder = dense()  # built in fit: the teacher is made before its weights have values
@@ -49,7 +47,7 @@ def test_the_teacher_starts_as_the_student_and_follows_it(name):
             np.testing.assert_allclose(now, 0.75 * before + 0.25 * followed, rtol=1e-5, atol=1e-7)
 
 
-@on_torch
+@pytest.mark.once
 def test_the_teacher_is_the_student_before_the_first_step():
     encoder = dense()
     model = make("BYOL", encoder)
@@ -59,7 +57,7 @@ def test_the_teacher_is_the_student_before_the_first_step():
         np.testing.assert_array_equal(ours, theirs)
 
 
-@on_torch
+@pytest.mark.once
 def test_momentum_rises_over_the_training():
     model = make("BYOL", momentum=0.5, total_steps=4)
     model.compile(keras.optimizers.SGD(0.1))
@@ -103,7 +101,7 @@ def test_moco_v3_loss():
     assert loss == pytest.approx(contrast(q[:, 0], k[:, 1]) + contrast(q[:, 1], k[:, 0]), rel=1e-4)
 
 
-@on_torch
+@pytest.mark.once
 def test_byol_loss():
     model = make("BYOL")
     model.compile(keras.optimizers.SGD(0.0))
@@ -130,7 +128,7 @@ def test_simsiam_holds_its_targets_constant():
     np.testing.assert_array_equal(to_numpy(of_z), 0)
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["BYOL", "MoCoV2", "MoCoV3", "DINO"])
 def test_no_gradient_flows_into_the_teacher(name):
     model = fitted(name)
@@ -154,7 +152,7 @@ def test_nnclr_takes_the_nearest_of_the_queue():
     assert_close(model.nearest(ops.convert_to_tensor(z)), support[(z @ support.T).argmax(1)])
 
 
-@on_torch
+@pytest.mark.once
 def test_nnclr_keeps_the_first_view():
     model = make("NNCLR", queue_size=8)
     model.compile(keras.optimizers.SGD(0.0))
@@ -163,7 +161,7 @@ def test_nnclr_keeps_the_first_view():
     assert_close(model.queue.read().embeddings, expected, 1e-4)
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["SwAV", "DINO"])
 def test_prototypes_are_frozen_at_first(name):
     model = make(name, freeze_steps=2)
@@ -177,7 +175,7 @@ def test_prototypes_are_frozen_at_first(name):
     assert int(to_numpy(model.step)) == 3
 
 
-@on_torch
+@pytest.mark.once
 def test_swav_codes_with_and_without_the_queue():
     model = make("SwAV", queue_size=8)
     model.build([VIEWS.shape, SMALL.shape])
@@ -197,7 +195,7 @@ def test_swav_codes_with_and_without_the_queue():
     assert not np.allclose(together[0], alone[:, 0])
 
 
-@on_torch
+@pytest.mark.once
 def test_swav_keeps_embeddings_from_a_step_on():
     model = fitted("SwAV", queue_start=1)
     assert not to_numpy(model.queue.read().valid).any()
@@ -205,7 +203,7 @@ def test_swav_keeps_embeddings_from_a_step_on():
     assert to_numpy(model.queue.read().valid).sum(axis=1).tolist() == [8, 8]
 
 
-@on_torch
+@pytest.mark.once
 def test_dino_centre_and_temperature():
     model = make("DINO", warmup_steps=4, center_momentum=0.75)
     model.compile(keras.optimizers.SGD(0.0))
@@ -242,7 +240,7 @@ def test_dual_encoder_temperature_moves_and_is_clipped():
         assert float(to_numpy(model.temperature.log_inverse)) == pytest.approx(-np.log(bound), abs=1e-6)
 
 
-@on_torch
+@pytest.mark.once
 def test_dual_encoder_sigmoid_and_ids():
     model = make("DualEncoder sigmoid")
     model.compile(keras.optimizers.SGD(0.0))
@@ -258,7 +256,7 @@ def test_dual_encoder_sigmoid_and_ids():
     assert ignored == pytest.approx((np.log1p(np.exp(-signs * logits)) * ~known).sum() / 8, rel=1e-4)
 
 
-@on_torch
+@pytest.mark.once
 def test_sup_con_reads_labels_and_simclr_only_if_told():
     for name, options, same in (
         ("SupCon", {}, False),
@@ -291,7 +289,7 @@ def test_the_encoder_never_sees_hidden_patches(pooling):
     assert np.abs(to_numpy(model.encode_visible(seen, mask)) - tokens).max() > 1e-3
 
 
-@on_torch
+@pytest.mark.once
 def test_patches_go_back_to_their_places():
     model = make("MaskedAutoencoder", normalize=False, mask_ratio=0.5)
     painted, mask = model.reconstruct(IMAGES)
@@ -305,7 +303,7 @@ def test_patches_go_back_to_their_places():
     np.testing.assert_array_equal(patch, IMAGES[:, 2:4, 2:4].reshape(8, -1))
 
 
-@on_torch
+@pytest.mark.once
 def test_masked_autoencoder_learns_what_it_can_know():
     """The left half is the negative of the right one: a visible patch and its place tell all others."""
     halves = np.random.default_rng(0).integers(0, 2, (32, 1, 1, 1))
@@ -318,7 +316,7 @@ def test_masked_autoencoder_learns_what_it_can_know():
     assert history["loss"][-1] < 0.2  # 0.25 is the variance of the pixels: what can be known without a look
 
 
-@on_torch
+@pytest.mark.once
 def test_two_views_of_a_pair_or_of_an_augmentation_are_the_same_to_a_scheme():
     model = make("SimCLR")
     model.compile(keras.optimizers.SGD(0.0))
@@ -338,7 +336,7 @@ def test_two_views_of_a_pair_or_of_an_augmentation_are_the_same_to_a_scheme():
     assert tuple(model(VIEWS).shape) == (8, 2, 8)
 
 
-@on_torch
+@pytest.mark.once
 def test_nan_images_are_reported(caplog):
     images = IMAGES.copy()
     images[0] = np.nan
@@ -381,13 +379,13 @@ def simclr(encoder):
         (lambda: make("DualEncoder", objective="hinge"), "objective must be one of"),
     ],
 )
-@on_torch
+@pytest.mark.once
 def test_what_cannot_work_is_refused(run, message):
     with pytest.raises(ValueError, match=message):
         run()
 
 
-@on_torch
+@pytest.mark.once
 def test_what_is_no_encoder_is_refused():
     with pytest.raises(TypeError, match="encoder must be a layer"):
         models.SimCLR(np.mean)

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -11,7 +10,7 @@ from contrast.retrieval import (
 )
 from tests.case import assert_close
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="NumPy and scikit-learn alone")
+pytestmark = pytest.mark.once
 
 RNG = np.random.default_rng(0)
 DISTANCES = np.round(RNG.normal(size=400), 1).astype("float32")  # with many ties

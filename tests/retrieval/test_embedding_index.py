@@ -16,8 +16,7 @@ BANK = RNG.normal(size=(60, 5)).astype("float32")
 QUERIES = RNG.normal(size=(13, 5)).astype("float32")
 DISTANCES = ("cosine", "euclidean", "inner_product")
 NAMES = [f"item {number}, é" for number in range(60)]
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="NumPy and files alone")
-pytestmark = on_torch
+pytestmark = pytest.mark.once
 
 
 def by_hand(queries, bank, distance):

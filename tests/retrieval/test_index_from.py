@@ -11,7 +11,6 @@ import pytest
 from contrast.retrieval import EmbeddingIndex, index_from
 from tests.case import assert_close
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="nothing depends on the backend")
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(24, 6)).astype("float32")
 NAMES = [f"row {number}" for number in range(24)]
@@ -84,7 +83,7 @@ def test_data_of_any_kind(encoder, data, options, keys, on_disk, tmp_path, capsy
     assert "Encoding: 100%" in capsys.readouterr().err or not hasattr(data(), "__len__")
 
 
-@on_torch
+@pytest.mark.once
 def test_files_metadata_and_silence(encoder, tmp_path, capsys):
     paths = [tmp_path / f"{number}.npy" for number in range(24)]
     for path, row in zip(paths, ROWS, strict=True):
@@ -105,7 +104,7 @@ def test_files_metadata_and_silence(encoder, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-@on_torch
+@pytest.mark.once
 def test_data_larger_than_memory(tmp_path):
     """40 batches of 1 MB whose embeddings are 1 MB each: never more than a few are held."""
     doubled = keras.layers.Rescaling(2.0)
@@ -118,7 +117,7 @@ def test_data_larger_than_memory(tmp_path):
     assert index.embeddings[-1, 0] == 80
 
 
-@on_torch
+@pytest.mark.once
 def test_an_error_amid_the_data_leaves_what_was_there(encoder, tmp_path):
     path = tmp_path / "items.index"
 
@@ -154,7 +153,7 @@ def widths():
 NAN = np.where(np.arange(24)[:, None] == 19, np.nan, ROWS)
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize("on_disk", [True, False])
 @pytest.mark.parametrize(
     ("data", "options", "error", "says"),
@@ -188,7 +187,7 @@ def test_bad_input_leaves_no_file(encoder, data, options, error, says, on_disk, 
     assert os.listdir(tmp_path) == []
 
 
-@on_torch
+@pytest.mark.once
 def test_encoders_that_do_not_fit(tmp_path):
     with pytest.raises(TypeError, match="encoder must be a Keras model or layer, got function"):
         index_from(lambda x: x, ROWS)
@@ -215,7 +214,7 @@ index_from(make_encoder(), ROWS, sys.argv[2], preprocess=slow, batch_size=1, ver
 """
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.slow
 def test_a_killed_process_leaves_no_index(encoder, tmp_path):
     path = tmp_path / "items.index"

@@ -17,9 +17,6 @@ from contrast.losses import ArcFace, MultiSimilarity
 from contrast.retrieval import EmbeddingIndex
 from tests.case import assert_close, check_saved, to_numpy
 
-on_torch = pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="trains; the parts are tested on all"
-)
 IMAGES = np.random.default_rng(0).random((8, 1, 28, 28, 1)).astype("float32")
 IDS = np.arange(8) // 2
 
@@ -57,7 +54,7 @@ def test_another_loss_is_refused():
         MetricModel.small("mse")
 
 
-@on_torch
+@pytest.mark.once
 def test_the_classifier_is_keras_cross_entropy():
     head = SoftmaxClassifier(4, 5)
     z = np.random.default_rng(1).normal(size=(8, 1, 5)).astype("float32")
@@ -67,7 +64,7 @@ def test_the_classifier_is_keras_cross_entropy():
     assert_close(head(IDS, z), to_numpy(expected).mean())
 
 
-@on_torch
+@pytest.mark.once
 def test_training_on_a_folder(tmp_path):
     """Bright and dark pictures; those held out find their class in the index."""
     pytest.importorskip("PIL")
@@ -87,7 +84,7 @@ def test_training_on_a_folder(tmp_path):
     assert model.history.history["loss"]
 
 
-@on_torch
+@pytest.mark.once
 def test_training_on_the_digits(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "digits", lambda seed: corpus.digits(seed, per_class=20))
     train(RunFolder(tmp_path), epochs=1)
@@ -95,7 +92,7 @@ def test_training_on_the_digits(tmp_path, monkeypatch):
     assert set(json.loads((tmp_path / "evaluation.json").read_text())) == {"recall_at_1", "map_at_r"}
 
 
-@on_torch
+@pytest.mark.once
 def test_pictures_held_out():
     ids = np.repeat([0, 1, 2], [30, 5, 3])
     held_out, rows = split(ids, 0)
@@ -103,7 +100,7 @@ def test_pictures_held_out():
     assert sorted([*held_out, *rows]) == list(range(38))
 
 
-@on_torch
+@pytest.mark.once
 def test_one_class_is_too_few(tmp_path):
     pytest.importorskip("PIL")
     (tmp_path / "data" / "only").mkdir(parents=True)
@@ -116,7 +113,7 @@ def result(values):
     return {"arms": {arm.name: {"map_at_r": {"mean": values.get(arm.name, 0.5)}} for arm in claims()[0].arms}}
 
 
-@on_torch
+@pytest.mark.once
 def test_what_is_claimed():
     (claim,) = claims()
     (above,) = [check for check in claim.checks if check.kind == "claim"]
@@ -129,7 +126,7 @@ def test_what_is_claimed():
     assert not median.holds(result({"Circle": 0.56}))
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize("name", [RANDOM, CROSS_ENTROPY, "TripletMargin, semi-hard", "SoftTriple"])
 def test_an_arm_runs(name):
     (claim,) = claims()
@@ -139,7 +136,7 @@ def test_an_arm_runs(name):
     assert all(0 <= value <= 1 for value in run.metrics.values())
 
 
-@on_torch
+@pytest.mark.once
 def test_baselines():
     table = claims()[0].baselines(seeds=[0], fast=True)
     assert table["chance"]["recall_at_1"] < 0.5 < table["raw pixels"]["recall_at_1"]

@@ -11,8 +11,6 @@ from applications.schemes.corpus import Digits
 from applications.schemes.schemes_claim import MARGIN, RANDOM, RANDOM_VIT, SUPERVISED, claims, measures
 from applications.schemes.small import encoder_of, make, small_encoder, view
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles many models")
-
 
 def test_parts_are_fixed_balanced_and_apart():
     parts = digits()
@@ -48,7 +46,7 @@ def test_each_scheme_has_a_check_against_its_own_random_encoder():
     assert masked.holds(result({"MaskedAutoencoder": [0.83, 0.83]}))
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["SwAV", "MaskedAutoencoder", "DualEncoder", SUPERVISED])
 def test_an_arm_runs(name):
     (claim,) = claims()
@@ -58,14 +56,14 @@ def test_an_arm_runs(name):
     assert np.isfinite(run.curves["loss"]).all() and len(run.curves["loss"]) == 1
 
 
-@on_torch
+@pytest.mark.once
 def test_baselines_report_the_metrics_of_the_arms():
     (claim,) = claims()
     baselines = claim.baselines(seeds=[0], fast=True)
     assert 0.5 < baselines["raw pixels"]["probe_accuracy"] < 1
 
 
-@on_torch
+@pytest.mark.once
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_small_scheme_is_made_with_an_encoder_for_the_digits(name):
     scheme = make(name, steps=10)
@@ -83,7 +81,7 @@ def test_batches_and_sides():
     assert not np.array_equal(first, second)
 
 
-@on_torch
+@pytest.mark.once
 def test_simclr_learns_what_tells_digits_apart():
     """A fifth of the full training is enough to see it."""
     parts = {name: Digits(part.images[::2], part.labels[::2]) for name, part in digits().items()}
@@ -106,7 +104,7 @@ def save(path, picture):
     Image.fromarray(picture).save(path)
 
 
-@on_torch
+@pytest.mark.once
 def test_training_on_a_folder_of_pictures(tmp_path):
     pytest.importorskip("PIL")
     generator = np.random.default_rng(0)
