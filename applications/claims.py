@@ -3,6 +3,10 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from applications.kept_trainings import KeptTrainings
 
 CLAIM, OBSERVATION = "claim", "observation"
 
@@ -101,6 +105,7 @@ def reproduce(
     seeds: Sequence[int] = (0, 1, 2),
     fast: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    kept: "KeptTrainings | None" = None,
 ) -> dict:
     """Trains every arm with every seed and judges the claim; a progress bar runs on standard error.
 
@@ -112,6 +117,7 @@ def reproduce(
         seeds: different integers, at least one.
         fast: the small version of every arm.
         on_progress: called after each training.
+        kept: where trainings are kept as they end; those that are there already are not repeated.
 
     Returns:
         A dict with `task`, `paper`, `corpus`, `backend`, `versions`, `seeds`, `seconds`, `primary_metric`,
@@ -124,27 +130,13 @@ def reproduce(
         ValueError: if seeds repeat or are missing, or an arm's metrics are not those of the first arm.
     """
     import keras
-    from tqdm import tqdm
 
     from applications.environment import versions
 
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be at least one and all different, got {list(seeds)}")
     started = time.monotonic()
-    runs: dict[str, list[ArmResult]] = {arm.name: [] for arm in claim.arms}
-    total = len(claim.arms) * len(seeds)
-    with tqdm(total=total, desc=f"{claim.paper} on {claim.corpus}", unit="run") as bar:
-        for seed in seeds:
-            for arm in claim.arms:
-                bar.set_postfix_str(f"{arm.name}, seed {seed}")
-                keras.utils.clear_session()
-                keras.utils.set_random_seed(seed)
-                result = arm.run(seed=seed, fast=fast)
-                _check_metrics(claim, arm, seed, result, runs)
-                runs[arm.name].append(result)
-                bar.update()
-                if on_progress:
-                    on_progress(Progress(bar.n, total, arm.name, seed, result.metrics))
+    runs, spent = train_arms(claim, seeds, fast, on_progress, kept)
     baselines = claim.baselines(seeds=seeds, fast=fast) if claim.baselines else {}
     backend = keras.config.backend()
     result = {
@@ -170,8 +162,44 @@ def reproduce(
     result["checks"] = [
         {"kind": check.kind, "text": check.text, "holds": bool(check.holds(result))} for check in claim.checks
     ]
-    result["seconds"] = round(time.monotonic() - started, 1)
+    result["seconds"] = round(spent + time.monotonic() - started, 1)
     return result
+
+
+def train_arms(
+    claim: Claim,
+    seeds: Sequence[int],
+    fast: bool,
+    on_progress: Callable[[Progress], None] | None = None,
+    kept: "KeptTrainings | None" = None,
+) -> tuple[dict[str, list[ArmResult]], float]:
+    """The trainings of `reproduce`: results by arm, one a seed, and the seconds that kept ones once took."""
+    import keras
+    from tqdm import tqdm
+
+    runs: dict[str, list[ArmResult]] = {arm.name: [] for arm in claim.arms}
+    total, spent = len(claim.arms) * len(seeds), 0.0
+    with tqdm(total=total, desc=f"{claim.paper} on {claim.corpus}", unit="run") as bar:
+        for seed in seeds:
+            for arm in claim.arms:
+                bar.set_postfix_str(f"{arm.name}, seed {seed}")
+                found = None if kept is None else kept.find(claim, arm.name, seed)
+                if found:
+                    result, seconds = found
+                    spent += seconds
+                else:
+                    began = time.monotonic()
+                    keras.utils.clear_session()
+                    keras.utils.set_random_seed(seed)
+                    result = arm.run(seed=seed, fast=fast)
+                    if kept is not None:
+                        kept.add(claim, arm.name, seed, result, time.monotonic() - began)
+                _check_metrics(claim, arm, seed, result, runs)
+                runs[arm.name].append(result)
+                bar.update()
+                if on_progress:
+                    on_progress(Progress(bar.n, total, arm.name, seed, result.metrics))
+    return runs, spent
 
 
 def failed_claims(results: Sequence[Mapping]) -> list[str]:

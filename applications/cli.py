@@ -227,30 +227,60 @@ def reproduce(
     seeds: Annotated[list[int], typer.Option(min=0, help="For example: --seeds 0 1 2")] = [0, 1, 2],  # noqa: B006
     fast: Annotated[bool, typer.Option("--fast", help="Tiny runs that only show that it works.")] = False,
     file: Annotated[Path | None, typer.Option("--json", help="Also write the results there.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted experiment of --json.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Seeds side by side, each in a process; more than 1 needs --json.")
+    ] = 1,
 ) -> None:
-    """Repeats a paper's experiment at laptop size: its arms side by side, and whether its claim holds."""
-    from applications.environment import check_backend, load_keras
+    """Repeats a paper's experiment at laptop size: its arms side by side, and whether its claim holds.
+
+    With --json each training is kept as it ends, in a file beside the results that is gone in the end; with
+    --resume an interrupted experiment goes on from there.
+    """
+    from applications.environment import check_backend, load_keras, versions
 
     with requests_explained(), missing_packages_explained():
         row = built(task, paper, "claims")
-        check_backend()
+        backend = check_backend()
         if len(set(seeds)) != len(seeds):
             raise ValueError(f"--seeds must all be different, got {' '.join(map(str, seeds))}.")
         if file is not None and (file.is_dir() or not os.access(file.absolute().parent, os.W_OK)):
             raise ValueError(f"--json must be a file in an existing folder that can be written, got {file}.")
+        if resume and file is None:
+            raise ValueError("--resume needs --json, the file of the experiment to go on with.")
+        if jobs > 1 and file is None:
+            raise ValueError("--jobs needs --json, the file beside which trainings are kept.")
     from applications.claims import failed_claims
     from applications.claims import reproduce as run_experiment
     from applications.files import json_text, write_text
+    from applications.kept_trainings import KeptTrainings
+    from applications.seed_processes import train_seeds
     from applications.tables import format_table
 
-    results = []
+    results, kept = [], None
     with missing_packages_explained():
         load_keras()
-        for claim in load(row.claims)():
-            results.append(run_experiment(claim, seeds=seeds, fast=fast))
-            typer.echo(f"\n{format_table(results[-1])}\n")
-            if file is not None:
-                write_text(file, json_text(results))
+        if file is not None:
+            request = {"task": row.task, "paper": row.paper, "fast": fast, "backend": backend}
+            request["versions"] = versions(backend)
+            with requests_explained():
+                kept = KeptTrainings(file.with_name(f"{file.name}.part"), request, resume)
+        try:
+            if jobs > 1:
+                train_seeds(row.claims, seeds, fast, kept, jobs)
+            for claim in load(row.claims)():
+                results.append(run_experiment(claim, seeds=seeds, fast=fast, kept=kept))
+                typer.echo(f"\n{format_table(results[-1])}\n")
+                if file is not None:
+                    write_text(file, json_text(results))
+        except KeyboardInterrupt:
+            if kept:
+                typer.echo(f"\nInterrupted; trainings kept: {len(kept)}. Go on with --resume.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+    if kept is not None:
+        kept.remove()
     failed = failed_claims(results)
     if failed:
         typer.echo("The claim does not hold: " + "; ".join(failed), err=True)

@@ -62,6 +62,7 @@ def build(model: DemoModel | None = None) -> gr.Blocks:
 
 # the models serve all visitors, one question at a time
 OPTIONS = {"api_visibility": "private", "show_progress": "minimal", "concurrency_id": "sign_translation"}
+LAST = {**OPTIONS, "trigger_mode": "always_last"}  # of quick choices the last one counts
 
 
 def _translating(model: DemoModel) -> None:
@@ -114,8 +115,8 @@ def _translating(model: DemoModel) -> None:
             gr.Warning(words)
             return "", f'<div class="said"><b>No translation.</b> {words}</div>', "", ""
 
-    chosen.input(choose, chosen, parts, **OPTIONS)
-    sign.click(compose, slots, parts, **OPTIONS)
+    chosen.input(choose, chosen, parts, **LAST)
+    sign.click(compose, slots, parts, **LAST)
     send.click(upload, file, parts, **OPTIONS)
 
 
@@ -179,8 +180,8 @@ def _finding(model: DemoModel, given: answers.Gallery) -> None:
     def from_clip(place: int) -> tuple[str, str]:
         return _small(given, place), answers.find_sentences(given, place)
 
-    clip.input(from_clip, clip, [shown, sentences], **OPTIONS)
-    typed.submit(partial(answers.find_clips, model, given), typed, clips, **OPTIONS)
+    clip.input(from_clip, clip, [shown, sentences], **LAST)
+    typed.submit(partial(answers.find_clips, model, given), typed, clips, **LAST)
 
 
 def _small(given: answers.Gallery, place: int) -> str:

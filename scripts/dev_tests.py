@@ -1,4 +1,7 @@
-"""Checks and tests: one pytest run a backend, the slow tests once, and a summary of all."""
+"""Checks and tests: one pytest run a backend, the slow tests once, and a summary of all.
+
+What does not depend on the backend runs on the last one only, PyTorch unless others were asked for.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +141,10 @@ def test(backends: list[str], with_slow: bool, with_lint: bool, jobs: int, argum
         rows.append(("lint", lint(), time.monotonic() - started, ""))
     jobs = max(1, jobs)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    runs = [Run(backend, backend, "not slow", arguments, threads) for backend in backends]
+    tiers = ["not slow and not once"] * (len(backends) - 1) + ["not slow"]
+    runs = [
+        Run(backend, backend, tier, arguments, threads) for backend, tier in zip(backends, tiers, strict=True)
+    ]
     if with_slow:
         # second to last to start: the last backend shares the machine with it
         runs.insert(len(runs) - 1, Run("slow", backends[0], "slow", arguments, threads))

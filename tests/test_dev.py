@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -190,3 +192,14 @@ def test_a_selection_may_leave_runs_empty_but_not_all(small_project):
     assert small_project.test(["torch"], True, False, 1, ["-k", "backend"]) == 0
     assert small_project.test(["torch"], True, False, 1, ["-k", "nothing_at_all"]) == 1
     assert small_project.test(["jax"], False, False, 1, []) == 1
+
+
+def test_what_does_not_depend_on_the_backend_runs_on_the_last(scripts, monkeypatch, tmp_path):
+    tests = scripts[2]
+    monkeypatch.setattr(tests, "LOGS", tmp_path / "logs")
+    started = []
+    monkeypatch.setattr(tests, "run_side_by_side", lambda runs, jobs: started.extend(runs))
+    tests.test(["tensorflow", "jax", "torch"], with_slow=False, with_lint=False, jobs=1, arguments=[])
+    tiers = {run.backend: run.command[run.command.index("-m", 2) + 1] for run in started}
+    assert tiers.pop("torch") == "not slow"
+    assert set(tiers.values()) == {"not slow and not once"}

@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 import contrast
 from applications.environment import BACKENDS, EXTRAS
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTION = "keras-contrast"

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[1]
 SHORTER = (("512", "32"), ("1500", "40"), ("300", "10"), ("epochs=12", "epochs=1"), ("epochs=3", "epochs=1"))
 
@@ -13,7 +15,13 @@ READMES = [
     "README.md",
     *(
         f"applications/{task}/README.md"
-        for task in ("face_naming", "anomaly_detection", "sign_translation", "report_generation")
+        for task in (
+            "face_naming",
+            "anomaly_detection",
+            "metric_learning",
+            "sign_translation",
+            "report_generation",
+        )
     ),
 ]
 

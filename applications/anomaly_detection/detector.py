@@ -14,7 +14,7 @@ from applications.anomaly_detection.views import fixed_crops, make_shift
 from contrast.losses import total_loss
 from contrast.ops import l2_normalize
 from contrast.retrieval import NearestNeighbors, Neighbors
-from contrast.retrieval.nearest_neighbors import as_array
+from contrast.retrieval.matrices import as_array
 
 logger = logging.getLogger("contrast")
 

@@ -1,5 +1,7 @@
 """What the layers on images share: checks of their input, and weighted sums over rows and columns."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -59,6 +61,8 @@ def check_images(images, value_range, layer):
         )
     except (TypeError, ValueError, NotImplementedError, RuntimeError):
         return  # the tensor is symbolic
+    if math.isnan(smallest) or math.isnan(largest):
+        raise ValueError(f"{layer} needs images without NaN; look for it with np.isnan(images).any().")
     slack = 0.01 * (high - low)
     if smallest < low - slack or largest > high + slack:
         raise ValueError(

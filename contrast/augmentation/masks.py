@@ -30,7 +30,7 @@ def random_mask(batch, tokens, ratio=None, count=None, seed=None):
     Reference: [He et al., 2021](https://arxiv.org/abs/2111.06377), section 3.
     """
     count = checked_count(tokens, ratio, count)
-    return lowest(keras.random.uniform((batch, tokens), seed=seed, dtype="float32"), count)
+    return ranks(keras.random.uniform((batch, tokens), seed=seed, dtype="float32")) < count
 
 
 def token_ids(mask, count):
@@ -76,8 +76,10 @@ def checked_count(tokens, ratio=None, count=None):
 
 
 def lowest(keys, count):
-    """Bool `(batch, tokens)`, `True` for the `count` lowest keys of each row."""
-    return ranks(keys) < count
+    """Bool `(batch, tokens)`, `True` for the `count` lowest keys of each row; no two of a row are equal."""
+    if count == 0:
+        return ops.zeros_like(keys, dtype="bool")
+    return keys <= ops.sort(keys, axis=1)[:, count - 1 : count]
 
 
 def ranks(keys):

@@ -13,7 +13,11 @@ class MultiView(keras.Layer):
         views: how many views; with a list, its length or `None`. One augmentation needs it.
 
     Call: `(batch, ...)` to `(batch, views, ...)`, as `contrast.losses` and `contrast.layers.FoldViews` want.
-        With `training=False` the augmentations are told so: a view is what each gives at inference.
+        With `training=False` the augmentations are told so: a view is what each gives at inference. Views of
+        token ids (int32, int64) stay integers; all others are cast to the layer's dtype.
+
+    Views that differ only by the encoder's dropout, as in SimCSE, need no augmentation:
+    `MultiView(keras.layers.Identity(), 2)` repeats each sample, and dropout draws apart for each row.
 
     Raises:
         ValueError: if `views` is below 1, missing, or another number than the list holds, or the views differ
@@ -56,7 +60,18 @@ class MultiView(keras.Layer):
             for augmentation in self._one_a_view()
         ]
         self._check_alike([view.shape for view in views])
-        return ops.stack([ops.cast(view, self.compute_dtype) for view in views], axis=1)
+        return ops.stack([ops.cast(view, self._dtype_of(view)) for view in views], axis=1)
+
+    def _dtype_of(self, view):
+        """Token ids stay integers."""
+        dtype = keras.backend.standardize_dtype(view.dtype)
+        return dtype if dtype in ("int32", "int64") else self.compute_dtype
+
+    def compute_output_spec(self, inputs, training=True):
+        shape = self.compute_output_shape(inputs.shape)
+        ids = self._dtype_of(inputs) != self.compute_dtype
+        view = self.augmentations[0](inputs, training=bool(training)) if ids else inputs
+        return keras.KerasTensor(shape, self._dtype_of(view))
 
     def _check_alike(self, shapes):
         shapes = sorted({tuple(shape[1:]) for shape in shapes}, key=str)

@@ -21,8 +21,9 @@ def scan(body, carry, length, outputs=0):
 def value_and_grad(function, *tensors):
     """Returns `function(*tensors)`, a scalar, and the tuple of its gradients."""
     tensors = [ops.convert_to_tensor(t).detach().requires_grad_() for t in tensors]
-    value = function(*tensors)
-    gradients = torch.autograd.grad(value, tensors, allow_unused=True)
+    with torch.enable_grad():  # inside the backward of another gradient it is off
+        value = function(*tensors)
+        gradients = torch.autograd.grad(value, tensors, allow_unused=True)
     return value.detach(), tuple(
         torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients, strict=True)
     )

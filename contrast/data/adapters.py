@@ -1,4 +1,4 @@
-"""Views and pairs from `tf.data`, on any backend; TensorFlow is imported when a function is called."""
+"""Views, pairs and classes from `tf.data`, on any backend; TensorFlow is imported at the first call."""
 
 
 def views_from_tf_data(dataset, augmentation, views=2):
@@ -59,6 +59,62 @@ def pairs_from_tf_data(first, second, ids=None):
         return start + rows, ((first, second), start + tf.range(rows))
 
     return pairs.scan(tf.constant(0), lambda start, pair: number(start, *pair))
+
+
+def class_balanced_from_tf_data(dataset, classes_per_batch=8, samples_per_class=4, shuffle_groups=64, seed=0):
+    """Regroups a `tf.data.Dataset` of single samples into batches of several samples of several classes.
+
+    It is read once an epoch, in a stream: samples wait until there are M of their class, then P such groups
+    make a batch. In the mean a batch holds P different classes where there are many; a class may have two
+    groups in it. Samples of which there are fewer than M are left out in this epoch. For exactly P different
+    classes and equal numbers there is `contrast.data.ClassBalancedBatches`, which wants an array.
+
+    Args:
+        dataset: yields pairs of a sample and an integer id, not batched; shuffle it to have other groups in
+            each epoch.
+        classes_per_batch: the P groups of a batch, at least 2.
+        samples_per_class: the M samples of a group.
+        shuffle_groups: how many groups are held to draw from.
+        seed: of the drawing.
+
+    Returns:
+        A `tf.data.Dataset` of samples `(P * M, 1, ...)` and ids `(P * M,)`, ready for `model.fit`.
+
+    Raises:
+        TypeError: if `dataset` is no `tf.data.Dataset`, or ids are not integers.
+        ValueError: if elements are no pairs, ids no scalars, or a number is too small.
+    """
+    import tensorflow as tf
+
+    _check(dataset, tf)
+    if classes_per_batch < 2 or samples_per_class < 1:
+        raise ValueError(
+            "classes_per_batch must be at least 2 and samples_per_class at least 1, got "
+            f"{classes_per_batch} and {samples_per_class}."
+        )
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2 or spec[1].shape.rank != 0:
+        raise ValueError(f"dataset must yield single (sample, id), not batched, got {spec}.")
+    if not spec[1].dtype.is_integer:
+        raise TypeError(
+            f"ids must be integers, got {spec[1].dtype.name}. Number the classes first, for example with "
+            "tf.keras.layers.StringLookup."
+        )
+    groups = dataset.group_by_window(
+        key_func=lambda sample, one: tf.cast(one, tf.int64),
+        reduce_func=lambda key, window: window.batch(samples_per_class, drop_remainder=True),
+        window_size=samples_per_class,
+    )
+    batches = groups.shuffle(shuffle_groups, seed=seed).batch(classes_per_batch, drop_remainder=True)
+
+    def merged(samples, ids):
+        count = classes_per_batch * samples_per_class
+        shape = tf.concat([[count, 1], tf.shape(samples)[2:]], axis=0)
+        merged_samples = tf.reshape(samples, shape)
+        merged_samples.set_shape([count, 1, *samples.shape[2:]])
+        return merged_samples, tf.reshape(ids, [count])
+
+    return batches.map(merged, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _check(dataset, tf):

@@ -2,13 +2,14 @@ import keras
 import numpy as np
 
 from contrast.data.batches import ArrayBatches, checked_ids
+from contrast.data.image_folder import ImageFolder
 
 
 class ViewBatches(ArrayBatches):
     """Several augmented views of each sample: `(batch, views, ...)`, with ids if there are any.
 
     Args:
-        samples: array `(samples, ...)`.
+        samples: array `(samples, ...)`, or a `contrast.data.ImageFolder`.
         augmentation: `augmentation(samples, generator)` returns a view of each sample, drawing from the NumPy
             generator it is given, which is a function of (seed, epoch, batch, view); or a Keras layer,
             called with `training=True`, which draws from its own seed.
@@ -52,7 +53,7 @@ class ViewBatches(ArrayBatches):
         if len(shapes) > 1:
             some = ", ".join(map(str, sorted(shapes)[:4]))
             raise ValueError(f"samples must have one shape, got {some}; scale them to one size.")
-        arrays = {"samples": np.asarray(samples)}
+        arrays = {"samples": samples if isinstance(samples, ImageFolder) else np.asarray(samples)}
         if ids is not None:
             arrays["ids"] = checked_ids(ids)
         super().__init__(arrays, batch_size, shuffle, seed, drop_remainder, unique_ids, **kwargs)
@@ -75,4 +76,6 @@ class ViewBatches(ArrayBatches):
             raise ValueError(
                 f"augmentation must return one view a sample, got {len(augmented)} for {len(samples)}."
             )
-        return augmented.astype(keras.config.floatx(), copy=False)
+        # Token ids stay integers.
+        dtype = augmented.dtype if augmented.dtype.kind == "i" else keras.config.floatx()
+        return augmented.astype(dtype, copy=False)

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from contrast.features.digests import digest_of, layer_digests, preprocessing_digest
+from contrast.features.encoding import check_encoder, encode, preparation
 from contrast.features.entry import RECORD, Writer, open_arrays, read_record
 from contrast.features.sources import Files, row_count, source
 
@@ -81,7 +82,7 @@ def cached_features(
     batches = source(data, batch_size)
     if isinstance(batches, Files) and preprocess is None:
         raise ValueError("preprocess must be a function that reads files, since data is a list of paths.")
-    prepare = _prepare(preprocess)
+    prepare = preparation(preprocess)
     _build(encoder, preprocess, batches, prepare)
     key = _key(encoder, preprocess, version)
     key["input"] = batches.digest(lambda items, total: _progress(items, total, "Reading", verbose))
@@ -96,7 +97,7 @@ def cached_features(
     try:
         for batch in _progress(batches, batches.batches(), "Encoding", verbose):
             prepared = prepare(batch)
-            features = _encode(encoder, prepared)
+            features = encode(encoder, prepared)
             given = len(batch) if isinstance(batches, Files) else row_count(batch)
             if row_count(features) != given:
                 raise ValueError(
@@ -172,41 +173,20 @@ def open_features(
 
 
 def _key(encoder, preprocess, version):
-    _check_encoder(encoder)
+    check_encoder(encoder)
     key = {f"encoder {part}": digest for part, digest in layer_digests(encoder).items()}
     return {**key, "preprocessing": preprocessing_digest(preprocess, version)}
 
 
-def _prepare(preprocess):
-    if preprocess is None:
-        return lambda batch: batch
-    if isinstance(preprocess, keras.Layer):
-        return lambda batch: preprocess(batch, training=False)
-    return preprocess
-
-
-def _check_encoder(encoder):
-    if not isinstance(encoder, keras.Layer):
-        raise TypeError(f"encoder must be a Keras model or layer, got {type(encoder).__name__}.")
-
-
 def _build(encoder, preprocess, batches, prepare):
     """Layers that have not been called have no weights yet: they are called with one batch."""
-    _check_encoder(encoder)
+    check_encoder(encoder)
     roots = [encoder, preprocess] if isinstance(preprocess, keras.Layer) else [encoder]
     if all(layer.built for root in roots for layer in root._flatten_layers()):
         return
     for batch in batches:
-        _encode(encoder, prepare(batch))
+        encode(encoder, prepare(batch))
         return
-
-
-def _encode(encoder, batch):
-    if isinstance(encoder, keras.Model):
-        features = encoder.predict_on_batch(keras.tree.map_structure(keras.ops.convert_to_numpy, batch))
-    else:
-        features = encoder(keras.tree.map_structure(keras.ops.convert_to_tensor, batch), training=False)
-    return keras.tree.map_structure(keras.ops.convert_to_numpy, features)
 
 
 def _progress(items, total, words, verbose):

@@ -173,7 +173,9 @@ def _twin(encoder):
     twin = keras.saving.deserialize_keras_object(
         config, custom_objects={type(encoder).__name__: type(encoder)}, safe_mode=False
     )
-    if [tuple(weight.shape) for weight in encoder.weights] != [tuple(weight.shape) for weight in twin.weights]:
+    if [tuple(weight.shape) for weight in encoder.weights] != [
+        tuple(weight.shape) for weight in twin.weights
+    ]:
         raise ValueError(
             f"encoder {encoder.name!r} cannot be rebuilt from its config with the same weights; its "
             "get_config, build and get_build_config must describe it fully."

@@ -16,8 +16,8 @@ class Prototypes(keras.Layer):
         temperature: of the assignment, positive: the lower, the harder.
         iterations: of Sinkhorn's algorithm in the assignment.
 
-    Call: `(..., dim)` returns scores `(..., count)` in [-1, 1]; where `frozen`, a bool or a bool scalar tensor,
-        is true, no gradient flows into the prototypes. `assign(scores)` returns targets without
+    Call: `(..., dim)` returns scores `(..., count)` in [-1, 1]; where `frozen`, a bool or a bool scalar
+        tensor, is true, no gradient flows into the prototypes. `assign(scores)` returns targets without
         gradient, `(samples, count)`, whose rows sum to 1 and in which all prototypes have about the same
         mass. The property `vectors` is the unit vectors, `(count, dim)`.
 

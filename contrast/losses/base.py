@@ -4,10 +4,11 @@ import sys
 from dataclasses import replace
 
 import keras
-import numpy as np
 from keras import ops
 
 from contrast import backend
+from contrast.losses.inputs import as_views, integer_ids
+from contrast.losses.negatives import References
 from contrast.ops import (
     TILE_SIZE,
     count_positives,
@@ -66,7 +67,17 @@ class ContrastiveLoss(keras.losses.Loss):
         self.tile_size = tile_size
         self.reduction = reduction
 
-    def __call__(self, y_true, y_pred, sample_weight=None, *, negatives=None, candidate_mask=None, **masks):
+    def __call__(
+        self,
+        y_true,
+        y_pred,
+        sample_weight=None,
+        *,
+        negatives=None,
+        candidate_mask=None,
+        references=None,
+        **masks,
+    ):
         """Computes the loss.
 
         Args:
@@ -77,6 +88,8 @@ class ContrastiveLoss(keras.losses.Loss):
                 `(batch, n, dim)` for each sample's own.
             candidate_mask: bool tensor `(batch, batch)`, or `(batch, batch + n)` with `n` shared negatives:
                 `False` at row i, column j leaves sample j out of what sample i's anchors see.
+            references: further candidates with an id, as `contrast.layers.MemoryQueue.read` returns them:
+                embeddings `(n, dim)`, integer ids `(n,)` and which are valid, bool `(n,)` or `None`.
             **masks: what the subclass's `call` knows beside these.
 
         Returns:
@@ -100,6 +113,8 @@ class ContrastiveLoss(keras.losses.Loss):
                 negatives = self._negatives(negatives, y_pred)
             if candidate_mask is not None:
                 candidate_mask = ops.cast(candidate_mask, "bool")
+            if references is not None:
+                masks["references"] = self._references(references, y_true, y_pred)
             losses, counts = self.call(y_true, y_pred, negatives, candidate_mask, **masks)
             counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
             return reduce_losses(losses, counts, sample_weight, self.reduction)
@@ -185,6 +200,19 @@ class ContrastiveLoss(keras.losses.Loss):
             )
         return self.prepare(negatives)
 
+    def _references(self, references, y_true, y_pred):
+        embeddings, ids, valid = references
+        embeddings = ops.cast(ops.convert_to_tensor(embeddings), "float32")
+        if y_true is None:
+            raise ValueError("y_true must hold the ids of the samples where references have ids, got None.")
+        if len(embeddings.shape) != 2 or embeddings.shape[1] != y_pred.shape[-1]:
+            raise ValueError(
+                f"references must be (n, {y_pred.shape[-1]}), got shape {tuple(embeddings.shape)}."
+            )
+        ids = ops.cast(integer_ids(ids, embeddings.shape[0], "the ids of references"), y_true.dtype)
+        valid = ops.ones_like(ids, "bool") if valid is None else ops.cast(valid, "bool")
+        return References(self.prepare(embeddings), ids, valid)
+
     def without_lonely_columns(self, pairs, rows, columns):
         """With `no_positive="drop"`, the pairs without the samples that have no positive."""
         if self.no_positive != "drop":
@@ -192,8 +220,9 @@ class ContrastiveLoss(keras.losses.Loss):
         count, total = ops.shape(rows)[0], ops.shape(rows if columns is None else columns)[0]
         keep = ops.greater(count_positives(pairs, count, total, tile_size=self.tile_size), 0)
         keep = ops.concatenate([keep, ops.ones((total - count,), "bool")])
-        if pairs.candidate_mask is not None:
-            keep = ops.logical_and(pairs.candidate_mask, keep[None, :])
+        mask = pairs.candidate_mask
+        if mask is not None:
+            keep = ops.logical_and(mask, keep if len(mask.shape) == 1 else keep[None, :])
         return replace(pairs, candidate_mask=keep)
 
     def _held_layer(self):
@@ -201,7 +230,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
 
 def reduce_losses(losses, counts, sample_weight, reduction):
-    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts` is 1 for those in the mean."""
+    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts`: the weight of each in a mean."""
     weights = counts
     if sample_weight is not None:
         weights = counts * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
@@ -219,53 +248,6 @@ def check_choice(name, value, choices):
     """Raises ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
-
-
-def integer_ids(ids, batch):
-    """Ids as int tensor `(batch,)`, or `None`; errors that say what is wrong otherwise."""
-    if ids is None:
-        return None
-    kind = np.asarray(ids).dtype.kind if isinstance(ids, list | tuple | np.ndarray) else None
-    dtype = None if kind in ("U", "S", "O") else keras.backend.standardize_dtype(_tensor(ids).dtype)
-    if dtype is None or "int" not in dtype:
-        raise TypeError(
-            f"y_true must hold integer ids, got {dtype or 'strings or objects'}. Number the labels "
-            "first, for example with np.unique(labels, return_inverse=True)[1]."
-        )
-    ids = _tensor(ids)
-    if len(ids.shape) == 2 and ids.shape[1] == 1:
-        ids = ops.squeeze(ids, 1)
-    if len(ids.shape) != 1 or (None not in (batch, ids.shape[0]) and ids.shape[0] != batch):
-        raise ValueError(f"y_true must have shape ({batch},), one id a sample, got {tuple(ids.shape)}.")
-    return ids
-
-
-def _tensor(x):
-    return x if hasattr(x, "dtype") and not isinstance(x, np.ndarray) else ops.convert_to_tensor(x)
-
-
-def as_views(y_pred):
-    """`y_pred`, or a pair as two views, as float32 tensor `(batch, views, dim)`; errors say what is wrong."""
-    if isinstance(y_pred, list | tuple):
-        pair = [ops.cast(ops.convert_to_tensor(x), "float32") for x in y_pred]
-        shapes = [tuple(x.shape) for x in pair]
-        if len(pair) != 2 or len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
-            raise ValueError(f"y_pred as a pair must be two tensors (batch, dim), got shapes {shapes}.")
-        if None not in (shapes[0][0], shapes[1][0]) and shapes[0][0] != shapes[1][0]:
-            raise ValueError(
-                f"queries and keys must have the same batch, got shapes {shapes}; give keys without a query "
-                "as negatives."
-            )
-        y_pred = ops.stack(pair, axis=1)
-    y_pred = ops.cast(_tensor(y_pred), "float32")
-    if len(y_pred.shape) != 3:
-        raise ValueError(
-            f"y_pred must be (batch, views, dim), got shape {tuple(y_pred.shape)}; a single view is "
-            "(batch, 1, dim)."
-        )
-    if y_pred.shape[0] == 0:
-        raise ValueError("y_pred holds an empty batch.")
-    return y_pred
 
 
 def _called_from_compile():

@@ -67,14 +67,16 @@ class DecoupledContrastive(OneSided):
             raise ValueError(f"sigma must be positive, got {sigma}.")
         self.weighting, self.sigma, self.same_id = weighting, sigma, same_id
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None):
+    def call(self, ids, y_pred, negatives=None, candidate_mask=None, references=None):
         ignore = self.same_id == "ignore"
         if y_pred.shape[1] == 1 and (ids is None or ignore):
             raise ValueError(
                 f"{self.name} needs at least two views where ids make no positives, got y_pred of shape "
                 f"{tuple(y_pred.shape)}."
             )
-        return self.view_losses(ids, y_pred, negatives, candidate_mask, ignore_same_id=ignore)
+        return self.view_losses(
+            ids, y_pred, negatives, candidate_mask, references=references, ignore_same_id=ignore
+        )
 
     def anchor_losses(self, rows, columns, pairs, row_negatives=None):
         pairs = self.without_lonely_columns(pairs, rows, columns)

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from contrast.losses.base import SAME_ID, check_choice
-from contrast.losses.negatives import with_negatives
+from contrast.losses.negatives import with_negatives, with_references
 from contrast.losses.two_sided import TwoSided
 from contrast.ops import TILE_SIZE, Pairs
 
@@ -30,7 +30,7 @@ class InfoNCE(TwoSided):
         normalize, no_positive, tile_size, reduction, name: see `ContrastiveLoss`.
 
     Inputs: `y_pred` is `(batch, 2, dim)`, queries then keys, or the pair itself; `y_true` is `(batch,)`
-    integer ids or `None`. `negatives` are further keys; queries alone see them.
+    integer ids or `None`. `negatives` and `references` are further keys; queries alone see them.
 
     Raises:
         ValueError: if queries and keys differ in shape, or the temperature is not positive.
@@ -60,8 +60,13 @@ class InfoNCE(TwoSided):
         check_choice("same_id", same_id, SAME_ID)
         self.same_id = same_id
 
-    def direction(self, rows, columns, ids, negatives, candidate_mask):
-        columns, instances, column_ids, row_negatives = with_negatives(rows, columns, ids, negatives)
+    def direction(self, rows, columns, ids, negatives, candidate_mask, references=None):
+        columns, instances, column_ids, row_negatives = with_negatives(
+            rows, columns, ids, negatives, references
+        )
+        if references is not None:
+            known = ops.shape(columns)[0] - ops.shape(references.ids)[0]
+            candidate_mask = with_references(candidate_mask, references, known)
         pairs = Pairs(
             instances[: ops.shape(rows)[0]],
             instances,

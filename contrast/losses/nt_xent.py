@@ -55,7 +55,7 @@ class NTXent(OneSided):
         check_choice("same_id", same_id, SAME_ID)
         self.same_id = same_id
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None):
+    def call(self, ids, y_pred, negatives=None, candidate_mask=None, references=None):
         views = y_pred.shape[1]
         ignore = self.same_id == "ignore"
         if views == 1 and (ids is None or ignore):
@@ -69,6 +69,7 @@ class NTXent(OneSided):
             y_pred,
             negatives,
             candidate_mask,
+            references=references,
             ignore_same_id=ignore,
             separate=self.same_id != "shared" and not one_positive,
         )

@@ -3,7 +3,7 @@
 from keras import ops
 
 from contrast.losses.base import ContrastiveLoss
-from contrast.losses.negatives import with_negatives
+from contrast.losses.negatives import with_negatives, with_references
 from contrast.ops import Pairs
 
 
@@ -17,6 +17,7 @@ class OneSided(ContrastiveLoss):
         negatives,
         candidate_mask,
         *,
+        references=None,
         ignore_same_id=False,
         positive_mask=None,
         positive_weights=None,
@@ -31,7 +32,11 @@ class OneSided(ContrastiveLoss):
             negatives = ops.repeat(negatives, views, axis=0)
         if ids is not None:
             ids = ops.repeat(ids, views)
-        columns, numbers, column_ids, row_negatives = with_negatives(rows, rows, ids, negatives)
+        if references is not None:
+            references = references._replace(embeddings=self.scale(references.embeddings, 0.5))
+        columns, numbers, column_ids, row_negatives = with_negatives(rows, rows, ids, negatives, references)
+        total = ops.shape(columns)[0]
+        known = total if references is None else total - ops.shape(references.ids)[0]
         is_sample = ops.greater_equal(numbers, 0)
         instances = ops.where(is_sample, numbers // views, numbers)
         pairs = Pairs(
@@ -41,26 +46,31 @@ class OneSided(ContrastiveLoss):
             column_ids,
             one_sided=True,
             ignore_same_id=ignore_same_id,
-            positive_mask=_over_views(positive_mask, batch, views, columns, "bool"),
-            positive_weights=_over_views(positive_weights, batch, views, columns, "float32"),
-            candidate_mask=_over_views(candidate_mask, batch, views, columns, "bool"),
+            positive_mask=_over_views(positive_mask, batch, views, total, "bool"),
+            positive_weights=_over_views(positive_weights, batch, views, total, "float32"),
+            candidate_mask=with_references(
+                _over_views(candidate_mask, batch, views, known, "bool", others=True), references, known
+            ),
         )
-        if negatives is None or own_negatives:
+        if references is None and (negatives is None or own_negatives):
             columns = None
         losses, counts = self.anchor_losses(rows, columns, pairs, row_negatives, **options)
         return ops.reshape(losses, (-1, views)), ops.reshape(counts, (-1, views))
 
 
-def _over_views(values, batch, views, columns, dtype):
-    """Values `(batch, batch)`, `(batch, batch + n)` or `(batch,)` by sample, as values by view."""
+def _over_views(values, batch, views, columns, dtype, others=False):
+    """Values `(batch, batch)`, `(batch, batch + n)` or `(batch,)` by sample, as values by view.
+
+    Columns of which nothing is said have the value `others`.
+    """
     if values is None:
         return None
     values = ops.cast(ops.convert_to_tensor(values), dtype)
-    extra = ops.shape(columns)[0] - batch * views
+    extra = columns - batch * views
     if len(values.shape) == 1:
         return ops.pad(ops.repeat(values, views), [[0, extra]])
     samples = ops.repeat(values[:, :batch], views, axis=1)
     rest = values[:, batch:]
     if rest.shape[1] == 0:
-        rest = ops.ones((batch, extra), dtype) if dtype == "bool" else ops.zeros((batch, extra), dtype)
+        rest = ops.ones((batch, extra), dtype) if others else ops.zeros((batch, extra), dtype)
     return ops.repeat(ops.concatenate([samples, rest], axis=1), views, axis=0)

@@ -67,7 +67,9 @@ class SoftTargetContrastive(TwoSided):
     def mirrored(self, targets):
         return ops.transpose(targets)
 
-    def direction(self, rows, columns, targets, negatives, candidate_mask):
+    def direction(self, rows, columns, targets, negatives, candidate_mask, references=None):
+        if references is not None:
+            raise ValueError("soft_target_contrastive reads no ids, got references; give them as negatives.")
         columns, instances, _, row_negatives = with_negatives(rows, columns, None, negatives)
         batch = ops.shape(rows)[0]
         targets = ops.pad(targets, [[0, 0], [0, ops.shape(columns)[0] - batch]])

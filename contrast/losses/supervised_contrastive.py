@@ -53,12 +53,22 @@ class SupervisedContrastive(OneSided):
         check_choice("form", form, ("out", "in"))
         self.form = form
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None, positive_mask=None, pair_weights=None):
+    def call(
+        self,
+        ids,
+        y_pred,
+        negatives=None,
+        candidate_mask=None,
+        positive_mask=None,
+        pair_weights=None,
+        references=None,
+    ):
         return self.view_losses(
             ids,
             y_pred,
             negatives,
             candidate_mask,
+            references=references,
             positive_mask=positive_mask,
             positive_weights=pair_weights,
             form=self.form,

@@ -9,8 +9,9 @@ from contrast.ops import TILE_SIZE
 class TwoSided(ContrastiveLoss):
     """Queries choose among keys and, if `symmetric`, keys among queries.
 
-    A subclass implements `direction(rows, columns, targets, negatives, candidate_mask)`, the losses of all
-    rows against all columns, and `mirrored(targets)` where the targets of the other direction differ.
+    A subclass implements `direction(rows, columns, targets, negatives, candidate_mask, references)`, the
+    losses of all rows against all columns, and `mirrored(targets)` where the targets of the other direction
+    differ.
     """
 
     def __init__(
@@ -26,13 +27,13 @@ class TwoSided(ContrastiveLoss):
         super().__init__(temperature, normalize, no_positive, tile_size, reduction, name)
         self.symmetric = symmetric
 
-    def call(self, targets, y_pred, negatives=None, candidate_mask=None):
+    def call(self, targets, y_pred, negatives=None, candidate_mask=None, references=None):
         if y_pred.shape[1] != 2:
             raise ValueError(
                 f"{self.name} needs two views, queries and keys, got y_pred of shape {tuple(y_pred.shape)}."
             )
         queries, keys = self.scale(self.prepare(y_pred[:, 0])), self.prepare(y_pred[:, 1])
-        losses, counts = self.direction(queries, keys, targets, negatives, candidate_mask)
+        losses, counts = self.direction(queries, keys, targets, negatives, candidate_mask, references)
         if not self.symmetric:
             return losses[:, None], counts[:, None]
         if candidate_mask is not None:

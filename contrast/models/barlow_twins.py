@@ -12,8 +12,8 @@ class BarlowTwins(Scheme):
     With c the correlation over the batch between dimension i of one view and j of the other,
     $$L = \sum_i (1 - c_{ii})^2 + \lambda \sum_i \sum_{j \ne i} c_{ij}^2.$$
 
-    Use it without negatives, teacher or queue; it wants embeddings much wider than the features. `VICReg` asks
-    the like of each view by itself, and is easier to tune.
+    Use it without negatives, teacher or queue; it wants embeddings much wider than the features. `VICReg`
+    asks the like of each view by itself, and is easier to tune.
 
     Args:
         encoder: a layer or model from samples `(batch, ...)` to features `(batch, dim)`; `model.encoder`.

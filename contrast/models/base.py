@@ -12,22 +12,22 @@ class Scheme(keras.Model):
     Nothing in the library asks for this class: a model of your own takes `contrast.losses` and
     `contrast.layers` as they are. It settles what the schemes of `contrast.models` share.
 
-    **Data.** With an `augmentation` the data are single samples `(batch, ...)`, and the views are drawn inside
-    the step. Without one, the data are the views:
+    **Data.** With an `augmentation` the data are single samples `(batch, ...)`, and the views are drawn
+    inside the step. Without one, the data are the views:
 
     - one array `(batch, views, ...)`, as `contrast.data.ViewBatches` makes them;
     - a pair `(view, view)`, or a longer tuple or list of views, each `(batch, ...)` or several side by side
-      `(batch, views, ...)`, as `contrast.augmentation.MultiCrop` gives them; sizes may differ, large views come
-      first. Views side by side want an encoder that is built: with another their rank is not known.
+      `(batch, views, ...)`, as `contrast.augmentation.MultiCrop` gives them; sizes may differ, large views
+      come first. Views side by side want an encoder that is built: with another their rank is not known.
 
     Arrays go into `fit(x)` or `fit(x, ids)`. A data set (`PyDataset`, `tf.data`, generator) yields `x` or
     `(x, ids)`; where `x` itself is a pair it yields `((view, view),)` or `((view, view), ids)`, since Keras
     reads a bare pair as inputs and targets.
 
-    **Calls.** `model(samples)` and `predict(samples)` give the encoder's features, which probes want; for views
-    `(batch, views, ...)` the features of each. `embed(samples)` gives what the loss compares. In training a
-    call draws the views and returns a dict, with the embeddings `(batch, views, dim)` computed once.
-    `evaluate` and validation draw views too, and run the encoder in inference mode.
+    **Calls.** `model(samples)` and `predict(samples)` give the encoder's features, which probes want; for
+    views `(batch, views, ...)` the features of each. `embed(samples)` gives what the loss compares. In
+    training a call draws the views and returns a dict, with the embeddings `(batch, views, dim)` computed
+    once. `evaluate` and validation draw views too, and run the encoder in inference mode.
 
     A subclass defines `build_parts(features)`, which makes what comes behind the encoder, `outputs(views,
     training)`, and `compute_loss`, which begins with `self.outputs_of(x, y_pred, training)`.
@@ -95,7 +95,7 @@ class Scheme(keras.Model):
             if isinstance(inputs, list | tuple):
                 raise ValueError(
                     f"{self.name} has an augmentation, which draws the views of samples (batch, ...); got a "
-                    f"{type(inputs).__name__} of {len(inputs)}. Leave the augmentation out where the data are "
+                    f"{type(inputs).__name__} of {len(inputs)}. Leave the augmentation out for data that are "
                     "views."
                 )
             views = self.augmentation(inputs, training=True)
@@ -189,8 +189,8 @@ def features_dim(encoder, shape):
         output = keras.tree.map_structure(lambda x: tuple(x.shape), encoder(keras.KerasTensor(shape)))
     if _is_nested(output):
         raise ValueError(
-            f"encoder {encoder.name!r} must have one output, features (batch, dim), got {len(output)} outputs; "
-            "make a model of the one that is to be trained: keras.Model(encoder.input, encoder.outputs[0])."
+            f"encoder {encoder.name!r} must have one output, features (batch, dim), got {len(output)} "
+            "outputs; make a model of the one to be trained: keras.Model(encoder.input, encoder.outputs[0])."
         )
     if len(output) != 2 or output[1] is None:
         raise ValueError(
@@ -240,7 +240,9 @@ def _grouped(views, rank, name):
     parts = list(views) if isinstance(views, list | tuple) else [views]
     shapes = [tuple(part.shape) for part in parts]
     if not parts or any(len(shape) not in (rank, rank + 1) for shape in shapes):
-        raise ValueError(f"{name} needs views of rank {rank}, or side by side of rank {rank + 1}, got {shapes}.")
+        raise ValueError(
+            f"{name} needs views of rank {rank}, or side by side of rank {rank + 1}, got {shapes}."
+        )
     if len(parts) == 1 and len(shapes[0]) == rank:
         raise ValueError(
             f"{name} needs views (batch, views, ...), got single samples of shape {shapes[0]}. Give "
@@ -259,7 +261,9 @@ def _grouped(views, rank, name):
 
 def _input_rank(encoder):
     """The rank of the input for which an encoder was built, if that is known."""
-    shape = (encoder.get_build_config() or {}).get("input_shape") if encoder.built else None
+    if not encoder.built:
+        return None
+    shape = getattr(encoder, "input_shape", None) or (encoder.get_build_config() or {}).get("input_shape")
     return None if shape is None or _is_nested(shape) else len(shape)
 
 

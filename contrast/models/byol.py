@@ -1,9 +1,9 @@
 import keras
 
 from contrast.losses import total_loss
+from contrast.models.base import over_views, serialized
 from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.predictions import swapped_cosines
-from contrast.models.base import over_views, serialized
 from contrast.models.taught import TaughtScheme
 
 
@@ -13,7 +13,8 @@ class BYOL(TaughtScheme):
 
     With predictions $q = p(g(f(x)))$ of the student, targets z of the teacher (without gradient) and teacher
     weights $\xi \leftarrow m \xi + (1 - m) \theta$,
-    $$L = \frac{1}{N} \sum_i \left( 2 - 2 \cos(q^1_i, z^2_i) \right) + \left( 2 - 2 \cos(q^2_i, z^1_i) \right).$$
+    $$L = \frac{1}{N} \sum_i \left( 2 - 2 \cos(q^1_i, z^2_i) \right) + \left( 2 - 2 \cos(q^2_i, z^1_i)
+    \right).$$
 
     Use it where negatives do harm, as with many near duplicates. It depends on the teacher, the predictor and
     batch normalisation in the heads; watch it with `contrast.callbacks.CollapseMonitor`. `SimSiam` does

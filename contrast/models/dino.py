@@ -25,8 +25,9 @@ class DINO(TaughtScheme):
     its gain fixed to 1.
 
     Args:
-        encoder: a layer or model from samples `(batch, ...)` to features `(batch, dim)`; `model.encoder`. With
-            views of several sizes it must take them all, as a convolutional one with global pooling does.
+        encoder: a layer or model from samples `(batch, ...)` to features `(batch, dim)`; `model.encoder`.
+            With views of several sizes it must take them all, as a convolutional one with global pooling
+            does.
         augmentation: a layer that draws the views inside the step, such as
             `contrast.augmentation.dino_augmentation`, or `None` where the data are views.
         projector: widths of the head before its last layer, or a layer.
@@ -103,9 +104,7 @@ class DINO(TaughtScheme):
     def build_parts(self, features):
         super().build_parts(features)
         self.prototypes = Prototypes(self.prototype_count, self.embedding_dim)
-        self.teacher_prototypes = MomentumEncoder(
-            self.prototypes, self.teacher.momentum, copy_first=True
-        )
+        self.teacher_prototypes = MomentumEncoder(self.prototypes, self.teacher.momentum, copy_first=True)
         self.centering = Centering(self.prototype_count, self.center_momentum)
         self.step = self.add_weight(
             shape=(), initializer="zeros", dtype="int32", trainable=False, name="step"

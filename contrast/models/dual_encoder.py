@@ -27,16 +27,16 @@ class DualEncoder(keras.Model):
         first, second: layers or models to features `(batch, dim)`; `model.first` and `model.second`.
         dim: width of the common space.
         objective: `"softmax"` or `"sigmoid"`.
-        temperature: where $\tau$ starts; `None`: 0.07 with softmax, 0.1 with sigmoid. The softmax's $1 / \tau$
-            stays between 1 and 100, as in CLIP.
+        temperature: where $\tau$ starts; `None`: 0.07 with softmax, 0.1 with sigmoid. The softmax's $1 /
+            \tau$ stays between 1 and 100, as in CLIP.
         same_id: what rows with an equal id are to each other: `"ignore"`, neither positive nor negative, or
             `"positive"`; with softmax also `"shared"`.
 
-    Data: pairs `(first, second)`, with or without ids of what they show: `fit((first, second))`, or a data set
-        that yields `((first, second), ids)` or `((first, second),)`, such as `contrast.data.PairBatches`.
+    Data: pairs `(first, second)`, with or without ids of what they show: `fit((first, second))`, or a data
+        set that yields `((first, second), ids)` or `((first, second),)`, such as `contrast.data.PairBatches`.
 
-    Call: a pair to its embeddings of unit length, both `(batch, dim)`; so does `predict`. `embed_first(x)` and
-        `embed_second(x)` give those of one side.
+    Call: a pair to its embeddings of unit length, both `(batch, dim)`; so does `predict`. `embed_first(x)`
+        and `embed_second(x)` give those of one side.
 
     Raises:
         ValueError: if an encoder has several outputs or no features `(batch, dim)`, the data are no pairs, or

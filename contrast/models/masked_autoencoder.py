@@ -2,6 +2,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from contrast.augmentation import random_mask, token_ids
 from contrast.encoders import ViT
 from contrast.encoders.transformer_block import transformer_blocks
 from contrast.losses import masked_patch_loss, total_loss
@@ -100,8 +101,8 @@ class MaskedAutoencoder(keras.Model):
         P = self.encoder.patch_size
         self.grid, self.channels = (shape[1] // P, shape[2] // P), shape[3]
         self.patch_count = self.grid[0] * self.grid[1]
-        self.visible = self.patch_count - round(self.patch_count * self.mask_ratio)
-        if not 0 < self.visible < self.patch_count:
+        self.hidden_count = round(self.patch_count * self.mask_ratio)
+        if not 0 < self.hidden_count < self.patch_count:
             raise ValueError(
                 f"mask_ratio must hide at least one patch and leave one, got {self.mask_ratio} of "
                 f"{self.patch_count} patches."
@@ -124,7 +125,9 @@ class MaskedAutoencoder(keras.Model):
         return {"input_shape": self._data_shape}
 
     def call(self, inputs, training=None):
-        return self.outputs(self.view(inputs), training=True) if training else self.encoder(inputs, training=False)
+        if training:
+            return self.outputs(self.view(inputs), training=True)
+        return self.encoder(inputs, training=False)
 
     def view(self, images):
         """The images that are masked: a view of each, if there is an augmentation."""
@@ -132,35 +135,30 @@ class MaskedAutoencoder(keras.Model):
 
     def outputs(self, images, training):
         """Images, the decoder's patches `(batch, patches, pixels)`, and which patches were hidden."""
-        order = self.draw_order(images)
-        predictions = self.decode(self.encode_visible(images, order, training), order, training)
-        return {"images": images, "predictions": predictions, "mask": self.mask_of(order)}
+        mask = random_mask(
+            ops.shape(images)[0], self.patch_count, count=self.hidden_count, seed=self.generator
+        )
+        predictions = self.decode(self.encode_visible(images, mask, training), mask, training)
+        return {"images": images, "predictions": predictions, "mask": mask}
 
-    def draw_order(self, images):
-        """A random order of each image's patches, int `(batch, patches)`; the first ones stay visible."""
-        noise = keras.random.uniform((ops.shape(images)[0], self.patch_count), seed=self.generator)
-        return ops.argsort(noise, axis=1)
-
-    def mask_of(self, order):
-        """Which patches are hidden, bool `(batch, patches)`."""
-        return ops.greater_equal(ops.argsort(order, axis=1), self.visible)
-
-    def encode_visible(self, images, order, training=False):
-        """The encoder's tokens of the visible patches, in their drawn order, after those of no patch."""
+    def encode_visible(self, images, mask, training=False):
+        """The encoder's tokens of the visible patches, after those of no patch."""
         tokens = self.encoder.embed(images)
         extra = tokens.shape[1] - self.patch_count
-        patches = ops.take_along_axis(tokens[:, extra:], order[:, : self.visible, None], axis=1)
+        seen, _ = token_ids(mask, self.hidden_count)
+        patches = ops.take_along_axis(tokens[:, extra:], seen[:, :, None], axis=1)
         tokens = ops.concatenate([tokens[:, :extra], patches], axis=1) if extra else patches
         return self.encoder.norm(self.encoder.encode(tokens, training)[-1])
 
-    def decode(self, tokens, order, training=False):
+    def decode(self, tokens, mask, training=False):
         """Predicted patches `(batch, patches, pixels)` from the tokens of the visible ones."""
         tokens = self.decoder_embedding(tokens)
-        extra = tokens.shape[1] - self.visible
+        extra = tokens.shape[1] - (self.patch_count - self.hidden_count)
         mask_token = ops.cast(self.mask_token, tokens.dtype)
-        hidden = ops.tile(mask_token, (ops.shape(tokens)[0], self.patch_count - self.visible, 1))
+        hidden = ops.tile(mask_token, (ops.shape(tokens)[0], self.hidden_count, 1))
         patches = ops.concatenate([tokens[:, extra:], hidden], axis=1)
-        patches = ops.take_along_axis(patches, ops.argsort(order, axis=1)[:, :, None], axis=1)
+        place = ops.argsort(ops.concatenate(token_ids(mask, self.hidden_count), axis=1), axis=1)
+        patches = ops.take_along_axis(patches, place[:, :, None], axis=1)
         patches = patches + ops.cast(self.places, tokens.dtype)
         tokens = ops.concatenate([tokens[:, :extra], patches], axis=1) if extra else patches
         for block in self.decoder_blocks:
@@ -171,7 +169,9 @@ class MaskedAutoencoder(keras.Model):
         """Images as patches `(batch, patches, pixels)`, rows first."""
         P, (rows, columns) = self.encoder.patch_size, self.grid
         parts = ops.reshape(images, (-1, rows, P, columns, P, self.channels))
-        return ops.reshape(ops.transpose(parts, (0, 1, 3, 2, 4, 5)), (-1, rows * columns, P * P * self.channels))
+        return ops.reshape(
+            ops.transpose(parts, (0, 1, 3, 2, 4, 5)), (-1, rows * columns, P * P * self.channels)
+        )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         outputs = y_pred if training else self.outputs(self.view(x), training=False)
@@ -191,7 +191,7 @@ class MaskedAutoencoder(keras.Model):
             The images, a float32 array `(batch, height, width, channels)`, and which patches were hidden, a
             bool array `(batch, patches)`.
         """
-        images = ops.cast(ops.convert_to_tensor(images), "float32")
+        images = ops.cast(images, "float32")
         if not self.built:
             self.build(images.shape)
         outputs = self.outputs(images, training=False)
@@ -231,6 +231,8 @@ def sine_places(grid, dim):
     if dim % 4:
         raise ValueError(f"decoder_dim must be divisible by 4, got {dim}.")
     rates = 1 / 10000 ** (np.arange(dim // 4) / (dim // 4))
-    rows, columns = (axis.reshape(-1, 1) * rates for axis in np.meshgrid(*map(np.arange, grid), indexing="ij"))
+    rows, columns = (
+        axis.reshape(-1, 1) * rates for axis in np.meshgrid(*map(np.arange, grid), indexing="ij")
+    )
     parts = [np.sin(columns), np.cos(columns), np.sin(rows), np.cos(rows)]
     return np.concatenate(parts, axis=1).astype("float32")

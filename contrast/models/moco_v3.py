@@ -1,8 +1,8 @@
 import keras
 
 from contrast.losses import InfoNCE, total_loss
-from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.base import over_views, serialized
+from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.taught import TaughtScheme
 
 

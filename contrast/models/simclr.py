@@ -27,7 +27,8 @@ class SimCLR(Scheme):
 
     Data: `fit(samples)` with an augmentation, `fit(views)` of `(batch, views, ...)` without, or a pair
     `(view, view)`; each with or without ids, or as a data set of them. A data set yields a pair as
-    `((view, view),)` or `((view, view), ids)`. `predict(samples)` gives features, `embed(samples)` embeddings.
+    `((view, view),)` or `((view, view), ids)`. `predict(samples)` gives features, `embed(samples)`
+    embeddings.
 
     Raises:
         ValueError: if the encoder has several outputs or no features `(batch, dim)`, the data have another

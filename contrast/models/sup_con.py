@@ -9,8 +9,8 @@ from contrast.models.heads import make_head
 class SupCon(Scheme):
     r"""Supervised contrastive learning: views of one class attract each other, all others repel.
 
-    With the embeddings z of all views, $s_{ij} = \cos(z_i, z_j) / \tau$ and $P_i$ the other views whose sample
-    has the class of i,
+    With the embeddings z of all views, $s_{ij} = \cos(z_i, z_j) / \tau$ and $P_i$ the other views whose
+    sample has the class of i,
     $$L = \frac{1}{|I|} \sum_{i \in I} \frac{-1}{|P_i|} \sum_{p \in P_i} \log
     \frac{e^{s_{ip}}}{\sum_{a \ne i} e^{s_{ia}}}.$$
 
@@ -25,8 +25,8 @@ class SupCon(Scheme):
         temperature: $\tau$.
         form: as for `contrast.losses.SupervisedContrastive`.
 
-    Data: `fit(samples, labels)` with an augmentation, `fit(views, labels)` of `(batch, views, ...)` without, or
-    a pair `(view, view)`, or a data set of them. Labels are integers. `predict(samples)` gives features.
+    Data: `fit(samples, labels)` with an augmentation, `fit(views, labels)` of `(batch, views, ...)` without,
+    or a pair `(view, view)`, or a data set of them. Labels are integers. `predict(samples)` gives features.
 
     Raises:
         ValueError: if the encoder has several outputs or no features `(batch, dim)`, or the data have another

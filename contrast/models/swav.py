@@ -23,8 +23,9 @@ class SwAV(Scheme):
     `DINO` needs no even spread.
 
     Args:
-        encoder: a layer or model from samples `(batch, ...)` to features `(batch, dim)`; `model.encoder`. With
-            views of several sizes it must take them all, as a convolutional one with global pooling does.
+        encoder: a layer or model from samples `(batch, ...)` to features `(batch, dim)`; `model.encoder`.
+            With views of several sizes it must take them all, as a convolutional one with global pooling
+            does.
         augmentation: a layer that draws the views inside the step, such as
             `contrast.augmentation.MultiCrop`, or `None` where the data are views.
         projector: widths of the projection head, whose hidden layers are batch-normalised, or a layer.

@@ -18,9 +18,7 @@ class TaughtScheme(Scheme):
             cosine. `None`: it is as given.
     """
 
-    def __init__(
-        self, encoder, augmentation=None, projector=None, momentum=0.99, total_steps=None, **kwargs
-    ):
+    def __init__(self, encoder, augmentation=None, projector=None, momentum=0.99, total_steps=None, **kwargs):
         super().__init__(encoder, augmentation, projector, **kwargs)
         if total_steps is not None and (total_steps < 1 or callable(momentum)):
             raise ValueError(

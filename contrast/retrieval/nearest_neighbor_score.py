@@ -1,6 +1,7 @@
 import numpy as np
 
-from contrast.retrieval.nearest_neighbors import NearestNeighbors, as_array, finite_matrix, unit
+from contrast.retrieval.matrices import as_array, finite_matrix, unit
+from contrast.retrieval.nearest_neighbors import NearestNeighbors
 
 COPIES = ("mean_score", "mean_feature")
 
@@ -21,7 +22,7 @@ class NearestNeighborScore:
         is the bank: `neighbors.search(features, k)` names the nearest normal samples.
 
     Raises:
-        ValueError: if `copies` is unknown, the bank is by dot product, or features have another rank or no
+        ValueError: if `copies` is unknown, the bank is not by cosine, or features have another rank or no
             copies; see `NearestNeighbors` for the rest.
 
     Example:
@@ -39,7 +40,9 @@ class NearestNeighborScore:
         self.copies = copies
         self.neighbors = bank if isinstance(bank, NearestNeighbors) else NearestNeighbors(bank, **kwargs)
         if self.neighbors.metric != "cosine":
-            raise ValueError("bank must be a NearestNeighbors with metric='cosine', got metric='dot'.")
+            raise ValueError(
+                f"bank must be a NearestNeighbors with metric='cosine', got metric={self.neighbors.metric!r}."
+            )
 
     def __call__(self, features) -> np.ndarray:
         features = as_array(features)

@@ -3,26 +3,28 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from contrast.data.files import whole_file
+from contrast.retrieval.matrices import as_array, finite_matrix, largest, most_similar_first, unit
 
 logger = logging.getLogger("contrast")
 
 # The matrix of similarities is visited in tiles of this many queries and rows of the bank: 8 MB.
 QUERIES, ROWS = 256, 8192
+TILE = QUERIES * ROWS
 # Below this many rows looking at all of them is about as fast as an index, which takes minutes to build
 # (benchmarks/nearest_neighbors.py).
 EXACT_UP_TO = 1_000_000
-METRICS = ("cosine", "dot")
+# What usearch calls them; unit vectors are compared by their inner product.
+METRICS = {"cosine": "ip", "dot": "ip", "euclidean": "l2sq"}
 
 
 class Neighbors(NamedTuple):
     """What `NearestNeighbors.search` returns, the most similar first.
 
     Attributes:
-        similarities: float32 `(queries, k)`.
+        similarities: float32 `(queries, k)`; with `metric="euclidean"` minus the distances.
         ids: int64 `(queries, k)`: whose similarities these are.
     """
 
@@ -31,7 +33,7 @@ class Neighbors(NamedTuple):
 
 
 class NearestNeighbors:
-    """The most similar embeddings of a bank, by cosine or dot product.
+    """The most similar embeddings of a bank, by cosine, dot product or Euclidean distance.
 
     Computed in NumPy on the host, in float32, so that every backend finds the same; the bank is copied into
     memory. The exact search visits the matrix of similarities in tiles, never as a whole. Of equal
@@ -45,7 +47,7 @@ class NearestNeighbors:
     Args:
         bank: float array or tensor `(rows, dim)`, at least one row.
         ids: int array `(rows,)`, unique: what the rows are called; `None`: their numbers.
-        metric: `"cosine"` or `"dot"`.
+        metric: `"cosine"`, `"dot"` or `"euclidean"`.
         exact: `True` or `False` (the index); `None`: exact up to 1,000,000 rows, or if usearch is missing.
 
     Raises:
@@ -66,18 +68,44 @@ class NearestNeighbors:
 
     def __init__(self, bank, ids=None, metric: str = "cosine", exact: bool | None = None):
         if metric not in METRICS:
-            raise ValueError(f"metric must be 'cosine' or 'dot', got {metric!r}.")
+            raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}.")
         bank = finite_matrix("bank", bank)
         if not bank.size:
             raise ValueError(
                 f"bank must hold at least one row of at least one entry, got shape {bank.shape}."
             )
-        self.metric, self.exact = metric, exact
-        self._bank = unit(bank) if metric == "cosine" else bank.copy()
-        self._ids = np.arange(len(bank)) if ids is None else _checked_ids(ids, len(bank))
-        self._index = None
+        self._hold(unit(bank) if metric == "cosine" else bank.copy(), ids, metric, exact)
         if exact is False:
             _usearch()
+
+    @classmethod
+    def over(
+        cls, bank: np.ndarray, metric: str, exact: bool | None, graph: np.ndarray | None = None
+    ) -> "NearestNeighbors":
+        """Neighbours in a bank that is used as it is, such as a memory map; its ids are the row numbers.
+
+        Args:
+            bank: finite float32 array `(rows, dim)`, at least one row; of unit length for `"cosine"`.
+            metric, exact: as above.
+            graph: what the property `graph` gave for this bank.
+
+        Raises:
+            ValueError: if the graph is not one of this bank.
+            ModuleNotFoundError: with `exact=False`, if usearch is missing.
+        """
+        neighbors = cls.__new__(cls)
+        neighbors._hold(bank, None, metric, exact)
+        if exact is False:
+            _usearch()
+        if graph is not None and not neighbors._is_exact():
+            neighbors._restore(graph)
+        return neighbors
+
+    def _hold(self, bank, ids, metric, exact):
+        self.metric, self.exact, self._index = metric, exact, None
+        self._bank = bank
+        self._ids = np.arange(len(bank)) if ids is None else _checked_ids(ids, len(bank))
+        self._middle = None
 
     def __len__(self) -> int:
         """The number of rows in the bank."""
@@ -92,6 +120,16 @@ class NearestNeighbors:
     def ids(self) -> np.ndarray:
         """A copy of the ids of the rows, int64 `(rows,)`."""
         return self._ids.copy()
+
+    @property
+    def bank(self) -> np.ndarray:
+        """The rows as they are compared, which for `"cosine"` is at unit length; not to be written to."""
+        return self._bank
+
+    @property
+    def graph(self) -> np.ndarray | None:
+        """The index of usearch as bytes, uint8; `None` if it has not been built."""
+        return None if self._index is None else np.frombuffer(self._index.save(), "uint8")
 
     def search(self, queries, k: int = 1) -> Neighbors:
         """The k most similar rows of the bank for each query.
@@ -117,6 +155,17 @@ class NearestNeighbors:
             similarities[part], rows[part] = find(unit(chunk) if self.metric == "cosine" else chunk, k)
         return Neighbors(similarities, self._ids[rows])
 
+    def append(self, rows: np.ndarray) -> None:
+        """Adds rows that are as those of the bank of `over`; their ids go on after the largest one.
+
+        An index that is built takes them in, which is much faster than to build it anew.
+        """
+        if self._index is not None:
+            self._index.add(np.arange(len(self), len(self) + len(rows)), rows, threads=1)
+        first = self._ids.max() + 1
+        self._ids = np.concatenate([self._ids, np.arange(first, first + len(rows))])
+        self._bank, self._middle = np.concatenate([self._bank, rows]), None
+
     def delete(self, ids) -> None:
         """Forgets rows. The others keep their ids; an index is built anew at the next search.
 
@@ -134,7 +183,7 @@ class NearestNeighbors:
         kept = ~np.isin(self._ids, ids)
         if not kept.any():
             raise ValueError("delete must leave at least one row in the bank.")
-        self._bank, self._ids, self._index = self._bank[kept], self._ids[kept], None
+        self._bank, self._ids, self._index, self._middle = self._bank[kept], self._ids[kept], None, None
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes bank, ids and the index, if it is built, to an `.npz` file, whole or not at all."""
@@ -142,7 +191,7 @@ class NearestNeighbors:
         if self.exact is not None:
             arrays["exact"] = self.exact
         if self._index is not None:
-            arrays["index"] = np.frombuffer(self._index.save(), "uint8")
+            arrays["index"] = self.graph
         with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
@@ -158,17 +207,22 @@ class NearestNeighbors:
             with np.load(path, allow_pickle=False) as arrays:
                 exact = bool(arrays["exact"]) if "exact" in arrays else None
                 neighbors = cls(arrays["bank"], arrays["ids"], "dot", exact)
-                neighbors.metric = METRICS[METRICS.index(str(arrays["metric"]))]
-                index = arrays["index"].tobytes() if "index" in arrays else None
-            if index is not None and not neighbors._is_exact():
-                neighbors._index = _usearch().Index.restore(index)
-                if (len(neighbors._index), neighbors._index.ndim) != neighbors._bank.shape:
-                    raise ValueError("the index does not belong to the bank")
+                neighbors.metric = str(arrays["metric"])
+                if neighbors.metric not in METRICS:
+                    raise ValueError(f"unknown metric {neighbors.metric!r}")
+                graph = arrays.get("index")
+            if graph is not None and not neighbors._is_exact():
+                neighbors._restore(graph)
         except (FileNotFoundError, ModuleNotFoundError):
             raise
         except Exception as error:
             raise ValueError(f"{path} is not a bank of NearestNeighbors: {error}") from error
         return neighbors
+
+    def _restore(self, graph):
+        self._index = _usearch().Index.restore(graph.tobytes())
+        if self._index is None or (len(self._index), self._index.ndim) != self._bank.shape:
+            raise ValueError("the index does not belong to the bank")
 
     def _is_exact(self):
         if self.exact is not None or len(self) <= EXACT_UP_TO:
@@ -183,65 +237,46 @@ class NearestNeighbors:
     def _search_exactly(self, queries, k):
         best, rows = np.empty((len(queries), 0), "float32"), np.empty((len(queries), 0), "int64")
         for start in range(0, len(self), ROWS):
-            tile = queries @ self._bank[start : start + ROWS].T
-            columns = _largest(tile, min(k, tile.shape[1]))
+            tile = self._compare(queries, self._bank[start : start + ROWS])
+            columns = largest(tile, min(k, tile.shape[1]))
             best = np.concatenate([best, np.take_along_axis(tile, columns, axis=1)], axis=1)
             rows = np.concatenate([rows, columns + start], axis=1)
-            best, rows = _most_similar_first(best, rows, k)
-        return best, rows
+            best, rows = most_similar_first(best, rows, k)
+        return self._measured(queries, np.sort(rows, axis=1)) if self.metric == "euclidean" else (best, rows)
+
+    def _compare(self, queries, rows):
+        """Similarities `(queries, rows)`; for distances, what is largest where they are smallest."""
+        if self.metric != "euclidean":
+            return queries @ rows.T
+        # |q - x|² = |q|² - 2 (q x - |x|² / 2), around a point amid the bank: far from zero all digits of
+        # float32 would be lost to the common part.
+        if self._middle is None:
+            self._middle = self._bank[:ROWS].mean(axis=0, dtype="float64").astype("float32")
+        rows = rows - self._middle
+        return (queries - self._middle) @ rows.T - 0.5 * np.einsum("rd,rd->r", rows, rows)
 
     def _search_index(self, queries, k):
         if self._index is None:
-            self._index = _usearch().Index(ndim=self.dim, metric="ip", dtype="f32")
-            self._index.add(np.arange(len(self)), self._bank, threads=1)
+            self._index = _usearch().Index(ndim=self.dim, metric=METRICS[self.metric], dtype="f32")
+            self._index.add(np.arange(len(self)), np.asarray(self._bank), threads=1)
         found = self._index.search(queries, k)
         # A graph may reach fewer rows than there are.
         if np.min(getattr(found, "counts", len(found))) < k:
             return self._search_exactly(queries, k)
         rows = np.sort(np.asarray(found.keys, "int64").reshape(len(queries), k), axis=1)
-        similarities = np.einsum("qd,qkd->qk", queries, self._bank[rows])
-        return _most_similar_first(similarities, rows, k)
+        return self._measured(queries, rows)
 
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `(..., dim)` scaled to unit length in float32; a zero vector stays zero."""
-    largest = np.abs(vectors).max(axis=-1, keepdims=True)
-    # Tiny and huge entries must not leave the range of float32 when they are squared.
-    vectors = vectors / np.where(largest == 0, 1, largest)
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(length == 0, 1, length)
-
-
-def _largest(tile, k):
-    """Columns of the k largest entries of each row, in ascending order; of equal entries the first ones."""
-    if k == 1:
-        return tile.argmax(axis=1)[:, None]
-    columns = np.argpartition(tile, -k, axis=1)[:, -k:]
-    smallest = np.take_along_axis(tile, columns, axis=1).min(axis=1, keepdims=True)
-    tied = (tile >= smallest).sum(axis=1) > k
-    if tied.any():
-        columns[tied] = np.argsort(-tile[tied], axis=1, kind="stable")[:, :k]
-    return np.sort(columns, axis=1)
-
-
-def _most_similar_first(similarities, rows, k):
-    order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(similarities, order, axis=1), np.take_along_axis(rows, order, axis=1)
-
-
-def as_array(values):
-    return keras.ops.convert_to_numpy(values) if keras.ops.is_tensor(values) else np.asanyarray(values)
-
-
-def finite_matrix(name, values, first=0):
-    """`values` as float32 `(rows, dim)`; `first` is the number of the first row, for the message."""
-    values = np.asarray(as_array(values), "float32")
-    if values.ndim != 2:
-        raise ValueError(f"{name} must be (rows, dim), got shape {values.shape}.")
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if bad.size:
-        raise ValueError(f"{name} must be finite, got NaN or infinity in row {first + bad[0]}.")
-    return values
+    def _measured(self, queries, rows):
+        """Rows `(queries, k)`, given in ascending order, by similarities that are computed anew."""
+        similarities = np.empty(rows.shape, "float32")
+        for start in range(0, len(queries), step := max(1, TILE // max(1, rows.shape[1] * self.dim))):
+            part = slice(start, start + step)
+            found = self._bank[rows[part]]
+            if self.metric == "euclidean":
+                similarities[part] = -np.linalg.norm(queries[part, None] - found, axis=2)
+            else:
+                similarities[part] = np.einsum("qd,qkd->qk", queries[part], found)
+        return most_similar_first(similarities, rows, rows.shape[1])
 
 
 def _checked_ids(ids, rows):

@@ -6,6 +6,8 @@ import pytest
 from applications import archives
 from applications.archives import unpack_zip
 
+pytestmark = pytest.mark.once
+
 SUFFIXES = (".png",)
 
 

@@ -320,6 +320,29 @@ def test_reproduce_takes_three_seeds_by_default(toys, tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())[0]["seeds"] == [0, 1, 2]
 
 
+def test_an_interrupted_experiment_is_resumed(toys, tmp_path):
+    asked, seeds = ("reproduce", "toys", "--json", tmp_path / "results.json"), []
+
+    def train(seed, fast):
+        seeds.append(seed)
+        if seeds == [0, 1]:
+            raise KeyboardInterrupt
+        return ArmResult({"accuracy": 0.25 + seed})
+
+    toys.claims = lambda: [Claim("toys", "toy", "points", "accuracy", [Arm("full", train)])]
+    broken = contrast(*asked)
+    assert broken.exit_code == 130
+    assert "trainings kept: 1. Go on with --resume" in broken.stderr
+    assert contrast(*asked).exit_code == 2, "it is not begun again without a word"
+    assert contrast(*asked, "--resume").exit_code == 0
+    assert seeds == [0, 1, 1, 2]
+    (written,) = json.loads((tmp_path / "results.json").read_text())
+    assert written["arms"]["full"]["accuracy"]["values"] == [0.25, 1.25, 2.25]
+    assert [path.name for path in tmp_path.iterdir() if "results" in path.name] == ["results.json"]
+    assert "--resume needs --json" in contrast("reproduce", "toys", "--resume").stderr
+    assert "--jobs needs --json" in contrast("reproduce", "toys", "--jobs", 2).stderr
+
+
 def test_a_claim_that_does_not_hold_has_its_own_status(toys, tmp_path):
     toys.claims = make_claims(holds=False)
     result = contrast("reproduce", "toys", "--json", tmp_path / "results.json")

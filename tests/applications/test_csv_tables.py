@@ -2,6 +2,8 @@ import pytest
 
 from applications.csv_tables import read_csv
 
+pytestmark = pytest.mark.once
+
 NEEDED = ("file", "sentence")
 
 

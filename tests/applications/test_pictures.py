@@ -4,6 +4,8 @@ from PIL import Image
 
 from applications.pictures import image_files, listed, read_image, relative_name
 
+pytestmark = pytest.mark.once
+
 GRADIENT = np.arange(24, dtype="uint8").reshape(4, 6) * 10
 
 

@@ -7,6 +7,8 @@ import pytest
 from applications import serving
 from applications.serving import LOCAL_HOST, free_port, has_screen, serve
 
+pytestmark = pytest.mark.once
+
 
 @contextlib.contextmanager
 def listening(port=0):

@@ -15,6 +15,8 @@ from applications.tables import (
     table_rows,
 )
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 READY = [row for row in APPLICATIONS if row.state == "ready"]
 

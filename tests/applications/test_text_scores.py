@@ -3,6 +3,8 @@ import pytest
 from applications import environment
 from applications.text_scores import coco_scores, sacrebleu_scores
 
+pytestmark = pytest.mark.once
+
 
 def sentences(ids):
     return [" ".join(str(word) for word in row if word >= 0) for row in ids]

@@ -22,6 +22,7 @@ from contrast.augmentation import (
     swav_augmentation,
 )
 from contrast.augmentation.shifts import CutPerm, RotationShift
+from tests.augmentation.test_other_data import LAYERS as OTHER_DATA
 from tests.case import assert_close, to_numpy
 
 RNG = np.random.default_rng(0)
@@ -77,8 +78,8 @@ def outputs_of(name, images):
 
 
 def test_every_public_layer_is_tested():
-    masks = {name for name in augmentation.__all__ if name.endswith("_mask")} | {"token_ids"}
-    assert set(augmentation.__all__) - masks - {"Shift"} <= set(DRAWING) | set(FIXED)
+    layers = {name for name in augmentation.__all__ if not name.endswith(("_mask", "token_ids"))}
+    assert layers - {"Shift"} <= set(DRAWING) | set(FIXED) | set(OTHER_DATA)
     assert len(simclr_steps()) == 5
 
 

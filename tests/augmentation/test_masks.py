@@ -7,8 +7,8 @@ from tests.case import to_numpy
 
 MASKS = {
     "random": lambda batch, seed: random_mask(batch, 48, count=20, seed=seed),
-    "blocks": lambda batch, seed: block_mask(batch, 6, 8, count=20, area=(2, 9), seed=seed),
-    "one block": lambda batch, seed: block_mask(batch, 6, 8, count=20, area=(20, 20), seed=seed),
+    "blocks": lambda batch, seed: block_mask(batch, 6, 8, count=20, area=(2, 9), blocks=16, seed=seed),
+    "one block": lambda batch, seed: block_mask(batch, 6, 8, count=20, area=(20, 20), blocks=16, seed=seed),
     "spans": lambda batch, seed: span_mask(batch, 48, span=5, count=20, seed=seed),
 }
 
@@ -33,18 +33,17 @@ def test_every_row_hides_the_same_number_of_its_own(name):
     assert mask.any(axis=0).all() and not mask.all(axis=0).any()
     np.testing.assert_array_equal(to_numpy(MASKS[name](64, generator())), mask)
     assert not np.array_equal(to_numpy(MASKS[name](64, seed)), mask)
-    np.testing.assert_array_equal(to_numpy(MASKS[name](4, 3)), to_numpy(MASKS[name](4, 3)))
+    np.testing.assert_array_equal(to_numpy(MASKS[name](64, 3)), to_numpy(MASKS[name](64, 3)))
 
 
 def test_masks_in_a_compiled_step_of_unknown_batch():
     """One model holds all masks; the last batch is smaller."""
-    batches = []
     model = keras.Sequential([keras.Input((2,)), Masks()])
-    for rows in (5, 3):
-        batches.append(model.predict(np.zeros((rows, 2), "float32"), batch_size=4, verbose=0))
-        assert batches[-1].shape == (rows, 5, 48)
-    np.testing.assert_array_equal(batches[0].sum(axis=2), 20)
-    assert len(np.unique(batches[0].reshape(5, -1), axis=0)) == 5
+    masks = model.predict(np.zeros((6, 2), "float32"), batch_size=4, verbose=0)
+    assert masks.shape == (6, 5, 48)
+    np.testing.assert_array_equal(masks.sum(axis=2), 20)
+    assert len(np.unique(masks.reshape(30, -1), axis=0)) >= 20
+    np.testing.assert_array_equal(masks[:, 4], masks[:, 0])
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -55,32 +54,37 @@ class Masks(keras.Layer):
 
     def call(self, inputs):
         batch = keras.ops.shape(inputs)[0]
-        masks = [make(batch, self.generator) for make in MASKS.values()]
-        masks.append(keras.ops.logical_not(masks[0]))
+        masks = [keras.ops.cast(make(batch, self.generator), "float32") for make in MASKS.values()]
         hidden = token_ids(masks[0], 20)[1]
-        twenty = keras.ops.sum(keras.ops.one_hot(hidden, 48), axis=1)
-        return keras.ops.stack([*(keras.ops.cast(m, "float32") for m in masks[:4]), twenty], axis=1)
+        masks.append(keras.ops.sum(keras.ops.one_hot(hidden, 48), axis=1))
+        return keras.ops.stack(masks, axis=1)
 
 
 def test_random_tokens_are_equally_likely():
-    mask = to_numpy(random_mask(4000, 8, ratio=0.25, seed=generator()))
+    seed = generator()
+    mask = np.concatenate([to_numpy(random_mask(64, 48, ratio=0.25, seed=seed)) for _ in range(60)])
     np.testing.assert_allclose(mask.mean(axis=0), 0.25, atol=0.03)
-    pairs = (mask[:, 0] & mask[:, 1]).mean()
-    assert pairs == pytest.approx(2 / 8 * 1 / 7, abs=0.015)
+    assert (mask[:, 1:] & mask[:, :-1]).mean() == pytest.approx(12 / 48 * 11 / 47, abs=0.005)
 
 
-@pytest.mark.parametrize("count", [0, 3, 8])
+@pytest.mark.parametrize("count", [0, 20, 48])
 def test_ids_of_seen_and_hidden_tokens(count):
-    mask = random_mask(16, 8, count=count, seed=generator())
+    mask = random_mask(64, 48, count=count, seed=generator())
     seen, hidden = (to_numpy(ids) for ids in token_ids(mask, count))
-    assert seen.shape == (16, 8 - count) and hidden.shape == (16, count)
+    assert seen.shape == (64, 48 - count) and hidden.shape == (64, count)
     for row, (visible, gone) in enumerate(zip(seen, hidden, strict=True)):
         np.testing.assert_array_equal(np.flatnonzero(~to_numpy(mask)[row]), visible)
         np.testing.assert_array_equal(np.flatnonzero(to_numpy(mask)[row]), gone)
 
 
+def blocks(count, area, **arguments):
+    """Masks of 64 grids, `(64, 6, 8)`."""
+    mask = block_mask(64, 6, 8, count=count, area=area, blocks=16, seed=generator(), **arguments)
+    return to_numpy(mask).reshape(64, 6, 8)
+
+
 def test_one_block_is_a_rectangle_but_for_its_last_row():
-    for row in to_numpy(MASKS["one block"](64, generator())).reshape(64, 6, 8):
+    for row in blocks(20, (20, 20)):
         heights, widths = np.flatnonzero(row.any(axis=1)), np.flatnonzero(row.any(axis=0))
         assert (np.diff(heights) == 1).all() and (np.diff(widths) == 1).all()
         full = row[heights[0] : heights[-1], widths[0] : widths[-1] + 1]
@@ -89,43 +93,45 @@ def test_one_block_is_a_rectangle_but_for_its_last_row():
 
 def test_the_aspect_of_blocks_is_that_asked_for():
     for aspect in ((0.25, 0.25), (1, 1), (4, 4)):
-        mask = to_numpy(block_mask(32, 12, 12, count=16, area=(16, 16), aspect=aspect, seed=generator()))
-        boxes = mask.reshape(32, 12, 12)
+        boxes = blocks(4, (4, 4), aspect=aspect)
         tall, wide = boxes.any(axis=2).sum(axis=1), boxes.any(axis=1).sum(axis=1)
         np.testing.assert_array_equal(tall / wide, aspect[0])
     # A ratio that does not fit in the grid gives way, the number does not.
-    wide = to_numpy(block_mask(8, 2, 10, count=12, area=(12, 12), aspect=(1, 1), seed=generator()))
-    assert (wide.reshape(8, 2, 10).sum(axis=2) == 6).all()
+    boxes = blocks(12, (12, 12), aspect=(12, 12))
+    np.testing.assert_array_equal(boxes.sum(axis=1).max(axis=1), 6)
+    np.testing.assert_array_equal(boxes.any(axis=1).sum(axis=1), 2)
 
 
 def test_blocks_hold_together_more_than_random_tokens():
-    def neighbours(mask):
-        grid = to_numpy(mask).reshape(64, 14, 14)
+    def neighbours(grid):
         return (grid[:, 1:] & grid[:, :-1]).sum() / grid[:, 1:].sum()
 
-    blocks = block_mask(64, 14, 14, ratio=0.4, seed=generator())
-    assert neighbours(blocks) > 0.75 > 0.45 > neighbours(random_mask(64, 196, ratio=0.4, seed=generator()))
+    random = to_numpy(random_mask(64, 48, count=20, seed=generator())).reshape(64, 6, 8)
+    assert neighbours(blocks(20, (6, 12))) > 0.65 > 0.5 > neighbours(random)
 
 
 def test_blocks_too_few_for_the_count_are_made_up_for():
-    mask = to_numpy(block_mask(16, 4, 4, count=12, area=(4, 4), blocks=1, seed=generator()))
-    np.testing.assert_array_equal(mask.sum(axis=1), 12)
-    assert to_numpy(block_mask(2, 4, 4, ratio=1.0, seed=generator())).all()
-    assert not to_numpy(block_mask(2, 4, 4, ratio=0.0, seed=generator())).any()
+    np.testing.assert_array_equal(blocks(40, (1, 1)).sum(axis=(1, 2)), 40)
+    assert blocks(48, (20, 20)).all() and not blocks(0, (20, 20)).any()
+
+
+def test_areas_and_blocks_have_defaults():
+    mask = to_numpy(block_mask(64, 6, 8, ratio=0.4, seed=generator()))
+    np.testing.assert_array_equal(mask.sum(axis=1), round(0.4 * 48))
 
 
 def test_spans_are_as_long_as_asked():
     exact = to_numpy(MASKS["spans"](64, generator()))
     lengths = np.concatenate([spans_of(row) for row in exact])
     assert (lengths < 5).sum() <= 64  # at most the last span of each row
-    free = to_numpy(span_mask(400, 48, span=5, start=0.05, seed=generator()))
+    seed = generator()
+    free = [to_numpy(span_mask(64, 48, span=5, start=0.05, seed=seed)) for _ in range(8)]
+    free = np.concatenate(free)
     assert min(np.concatenate([spans_of(row) for row in free])) == 5
-    inner = free[:, 4:-4].mean()
-    assert inner == pytest.approx(1 - 0.95**5, abs=0.03)
+    assert free[:, 4:-4].mean() == pytest.approx(1 - 0.95**5, abs=0.03)
     assert free.any(axis=0).all() and len(np.unique(free.sum(axis=1))) > 5
-    assert to_numpy(span_mask(2, 6, span=2, start=1.0, seed=generator())).all()
-    assert not to_numpy(span_mask(2, 6, span=2, start=0.0, seed=generator())).any()
-    assert to_numpy(span_mask(2, 6, span=6, ratio=0.5, seed=generator())).sum(axis=1).tolist() == [3, 3]
+    for start in (0.0, 1.0):
+        assert (to_numpy(span_mask(64, 48, span=5, start=start, seed=generator())) == start).all()
 
 
 @pytest.mark.parametrize(

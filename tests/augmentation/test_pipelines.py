@@ -15,6 +15,7 @@ from contrast.augmentation import (
     simclr_augmentation,
     swav_augmentation,
 )
+from contrast.augmentation.image_pipeline import apart
 from tests.case import assert_close, check_saved, to_numpy
 
 IMAGE = np.random.default_rng(0).random((12, 10, 3)).astype("float32")
@@ -171,6 +172,13 @@ def test_integers_are_refused_whatever_they_are_called_with(make):
         make()(pixels.astype("float32"), training=True)
 
 
+def test_seeds_of_the_steps_lie_far_apart():
+    seeds = [seed for view in range(3) for seed in apart((7, view), 10)] + apart(7, 10) + apart(8, 10)
+    assert min(seeds) >= 0 and max(seeds) < 2**30
+    assert np.diff(np.unique(seeds)).min() > 1000
+    assert apart(None, 3) == [None] * 3
+
+
 def test_integers_are_refused_before_anything_runs():
     with pytest.raises(ValueError, match="got uint8 images; divide them by 255"):
         simclr_augmentation(6)(keras.Input(COPIES.shape[1:], dtype="uint8"))
@@ -208,6 +216,7 @@ def test_integers_are_refused_before_anything_runs():
         ),
         (lambda: MultiCrop(RandomResizedCrop(8), RandomResizedCrop(4))([IMAGE, IMAGE]), "got a list of 2"),
         (lambda: moco_v2_augmentation(0), "size must be"),
+        (lambda: moco_v2_augmentation(8)(np.where(COPIES > 0.99, np.nan, COPIES)), "images without NaN"),
     ],
 )
 def test_bad_input(make, says):

@@ -70,6 +70,7 @@ class Probe(keras.Model):
         return ops.mean(keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", SHIFTS)
 def test_a_probe_learns_the_shift_inside_fit_with_a_partial_batch(name):
     slope = np.linspace(0, 1, 8)

@@ -9,8 +9,6 @@ from contrast.callbacks import EvaluateEmbeddings, KNNProbe, LinearProbe, Retrie
 from contrast.evaluation import knn_probe, linear_probe, retrieval_scores
 from tests.case import to_numpy
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="NumPy alone, once is enough")
-
 rng = np.random.default_rng(0)
 Y = np.arange(90) % 3
 X = (np.eye(3)[Y] @ rng.normal(size=(3, 12)) + rng.normal(size=(90, 12))).astype("float32")
@@ -48,7 +46,7 @@ def test_a_step_of_fit_logs_what_the_functions_give():
     assert history["retrieval_queries"] == [30]
 
 
-@on_torch
+@pytest.mark.once
 def test_numbers_follow_the_training():
     """Features that training with labels shapes are told apart better than those of the beginning."""
     model = classifier()
@@ -59,7 +57,7 @@ def test_numbers_follow_the_training():
     assert history["knn_probe_accuracy"][-1] > before + 0.1
 
 
-@on_torch
+@pytest.mark.once
 def test_any_function_and_any_encoder():
     def scores(embed):
         return {"mean": float(embed({"left": X, "right": X}).mean())}
@@ -78,7 +76,7 @@ def test_any_function_and_any_encoder():
     assert logs["evaluation_same"] == 1
 
 
-@on_torch
+@pytest.mark.once
 def test_training_goes_on_when_embeddings_are_not_finite(caplog):
     logs = {}
     probe = KNNProbe(TRAIN, TEST, lambda x: ops.where(ops.cast(x[:, :1], "float32") > 0, x, np.nan))
@@ -89,7 +87,7 @@ def test_training_goes_on_when_embeddings_are_not_finite(caplog):
     assert f"epoch 5, knn_probe: not measured, {broken} of 60 embeddings are not finite" in caplog.text
 
 
-@on_torch
+@pytest.mark.once
 def test_errors():
     for make, error, says in [
         (lambda: KNNProbe(X, TEST), ValueError, "train must be a pair of samples and labels, got ndarray"),

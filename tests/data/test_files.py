@@ -2,6 +2,8 @@ import pytest
 
 from contrast.data.files import whole_file
 
+pytestmark = pytest.mark.once
+
 
 def test_after_an_error_the_old_file_stays_and_nothing_else(tmp_path):
     path = tmp_path / "kept.txt"

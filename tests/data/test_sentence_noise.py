@@ -3,6 +3,8 @@ import pytest
 
 from contrast.data.sentence_noise import WordMasking, tail_words
 
+pytestmark = pytest.mark.once
+
 MASK, PAD, END = 4, 1, 2
 
 

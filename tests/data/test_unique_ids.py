@@ -6,6 +6,8 @@ import pytest
 from contrast.data import PairBatches, ViewBatches
 from contrast.data.unique_rows import deal, full_batches
 
+pytestmark = pytest.mark.once
+
 
 def draws():
     generator = np.random.default_rng(0)

@@ -128,6 +128,7 @@ def test_mixed_precision(precision):
     assert_close(ops.cast(logits, "float32"), expected[:, 0], 0.1)
 
 
+@pytest.mark.once
 def test_learns_to_translate():
     rng = np.random.default_rng(2)
     symbols, dictionary = rng.normal(size=(6, 12)), rng.permutation(6) + 3

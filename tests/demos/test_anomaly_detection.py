@@ -24,6 +24,8 @@ from demos.anomaly_detection_upload import FEWEST, MOST, PATCH, read_test_pictur
 from demos.uploads import UploadError
 from tests.demos.pictures import png_header
 
+pytestmark = pytest.mark.once
+
 
 def upright(count, side=16, seed=0):
     """Pictures that are bright above and dark below, with some noise."""

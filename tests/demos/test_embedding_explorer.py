@@ -28,7 +28,7 @@ from demos.embedding_explorer_model import (
 from demos.embedding_explorer_upload import MOST, as_digit, read_digits
 from demos.uploads import UploadError
 
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="a page, once is enough")
+pytestmark = pytest.mark.once
 
 
 @functools.cache  # reading the digits takes seconds

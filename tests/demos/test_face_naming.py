@@ -19,6 +19,8 @@ from demos.face_naming import build
 from demos.face_naming_upload import LONGEST_CAPTION, name_upload
 from demos.uploads import UploadError
 
+pytestmark = pytest.mark.once
+
 
 def two_faces(truth=("Two", NONAME)):
     """A photo of two faces whose best names are Two and Two, with scores 3 and 1."""

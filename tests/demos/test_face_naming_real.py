@@ -15,6 +15,8 @@ from demos import face_naming_real as real
 from demos.face_naming_known import LIMIT, MOST_STORED, KnownFaces, read_names
 from demos.uploads import UploadError
 
+pytestmark = pytest.mark.once
+
 
 def person(place, away=0.0):
     """A face vector of a person, and some distance away from it."""

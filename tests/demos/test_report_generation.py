@@ -23,6 +23,8 @@ from demos.report_generation_upload import LONGEST_TEXT, read_radiograph, read_s
 from demos.uploads import MOST_BYTES, UploadError
 from tests.demos.chests import untrained
 
+pytestmark = pytest.mark.once
+
 TRUTH = (
     "lungs are clear. moderate left pleural effusion, increased from prior. no pneumothorax. "
     "heart size is normal."

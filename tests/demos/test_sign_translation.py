@@ -24,6 +24,8 @@ from demos.sign_translation_upload import FEWEST, MOST, read_clip
 from demos.uploads import MOST_BYTES, UploadError
 from tests.demos.signing import untrained
 
+pytestmark = pytest.mark.once
+
 SHAPE = (8, 8, 1)
 
 

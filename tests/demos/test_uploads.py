@@ -3,6 +3,8 @@ import io
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.once
+
 Image = pytest.importorskip("PIL.Image")
 
 from demos import uploads  # noqa: E402

@@ -10,8 +10,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from contrast.evaluation import few_shot_probe, knn_probe, linear_probe, ridge_probe
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="NumPy alone, once is enough")
-pytestmark = on_torch
+pytestmark = pytest.mark.once
 
 rng = np.random.default_rng(0)
 X, Y = (a.astype(t) for a, t in zip(load_digits(return_X_y=True), ("float32", "int64"), strict=True))

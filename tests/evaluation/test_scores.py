@@ -9,8 +9,7 @@ from sklearn.metrics import average_precision_score, ndcg_score
 from contrast.evaluation import clustering_scores, linear_cka, retrieval_scores, sts_spearman
 from contrast.metrics import RecallAtK
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="NumPy alone, once is enough")
-pytestmark = on_torch
+pytestmark = pytest.mark.once
 
 rng = np.random.default_rng(0)
 QUERIES, GALLERY = rng.normal(size=(23, 6)), rng.normal(size=(40, 6))

@@ -30,13 +30,13 @@ def shifted(rows):
 @pytest.fixture
 def calls(monkeypatch):
     """The lengths of the batches that were encoded."""
-    lengths, encode = [], cache._encode
+    lengths, encode = [], cache.encode
 
     def counting(encoder, batch):
         lengths.append(len(keras.tree.flatten(batch)[0]))
         return encode(encoder, batch)
 
-    monkeypatch.setattr(cache, "_encode", counting)
+    monkeypatch.setattr(cache, "encode", counting)
     return lengths
 
 

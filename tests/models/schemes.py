@@ -36,7 +36,7 @@ def noise(stddev=0.1, seed=0):
 
 
 HEADS = {"projector": (8, 8)}
-BOTH = {"projector": (8, 8), "predictor": (4, 8)}
+BOTH = {"projector": (8, 8), "predictor": (12, 8)}
 OF_PROTOTYPES = {"prototypes": 5, "freeze_steps": 0}
 SCHEMES = {
     "SimCLR": (models.SimCLR, HEADS),

@@ -270,6 +270,25 @@ def test_round_trip(tmp_path):
         assert_close(ours, to_numpy(theirs))
 
 
+def test_several_replicas_are_refused(monkeypatch):
+    monkeypatch.setattr(backend, "replica_count", lambda: 2)
+    model = sharpness_aware(noisy_net())
+    model.compile(SharpnessAware("sgd"), "mse")
+    with pytest.raises(NotImplementedError, match="several replicas"):
+        model.train_step(None)
+
+
+def test_another_optimizer_trains_as_before():
+    weights = []
+    for prepare in (lambda model: model, sharpness_aware):
+        keras.utils.set_random_seed(2)
+        model = prepare(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.fit(INPUTS, TARGETS, batch_size=12, shuffle=False, verbose=0)
+        weights.append(to_numpy(model.trainable_variables[0]))
+    assert_close(weights[1], weights[0])
+
+
 def test_it_is_an_optimizer_like_the_wrapped_one():
     optimizer = SharpnessAware(keras.optimizers.SGD(0.1, momentum=0.9))
     optimizer.learning_rate = 0.5

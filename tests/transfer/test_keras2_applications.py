@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tf_keras as keras2
 
+pytestmark = pytest.mark.once
+
 SIDE = 32
 ENCODERS = {
     "MobileNetV2": {"alpha": 0.35},

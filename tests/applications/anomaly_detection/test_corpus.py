@@ -4,6 +4,8 @@ import pytest
 from applications.anomaly_detection.corpus import digits, faces
 from applications.anomaly_detection.textures import DEFECTS, TEXTURES, textures, with_defect
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 
 

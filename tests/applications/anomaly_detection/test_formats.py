@@ -9,6 +9,8 @@ from PIL import Image
 
 from applications.anomaly_detection.formats import load_folder, read_category, read_pictures
 
+pytestmark = pytest.mark.once
+
 
 def save(path, shape=(8, 8, 3), value=100):
     path.parent.mkdir(parents=True, exist_ok=True)

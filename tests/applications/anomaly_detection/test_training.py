@@ -53,6 +53,7 @@ def test_the_built_in_images(monkeypatch, tmp_path):
     assert (tmp_path / "history.json").exists()
 
 
+@pytest.mark.once
 def test_a_category_is_learned_by_its_patches(category, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "PICTURE", 64)
     monkeypatch.setattr(training, "PATCHES", 24)

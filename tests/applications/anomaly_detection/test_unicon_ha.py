@@ -19,6 +19,7 @@ def small(**options):
     return UniConHA(**{"encoder": ConvNet((4, 6)), "stages": STAGES, **options})
 
 
+@pytest.mark.once
 def test_learns_what_a_face_is():
     """Trained on faces alone it tells background from faces, which the same net without training does not."""
     pytest.importorskip("skimage")

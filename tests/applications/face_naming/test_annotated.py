@@ -14,6 +14,8 @@ from applications.face_naming.celebrity_together import load_celebrity_together,
 from applications.face_naming.evaluation import score
 from applications.face_naming.formats import NONAME, NamedPhoto, PhotoBatches
 
+pytestmark = pytest.mark.once
+
 
 def lfw_entry(name, *slots):
     """An entry as the file has it; a slot is (box or None, name, identity)."""

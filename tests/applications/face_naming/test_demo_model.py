@@ -9,6 +9,8 @@ pytest.importorskip("mlxtend")
 from applications.face_naming import demo_model
 from applications.face_naming.demo_model import load_or_train
 
+pytestmark = pytest.mark.once
+
 SMALL = {"photos": 20, "held_out": 6, "epochs": 1}
 
 

@@ -12,6 +12,8 @@ from applications.face_naming.evaluation import (
 )
 from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto
 
+pytestmark = pytest.mark.once
+
 
 def photo(names, truth, key=""):
     return CaptionedPhoto(np.zeros((len(truth or ()), 2)), names, truth=truth, key=key)

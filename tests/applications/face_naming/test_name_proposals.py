@@ -3,6 +3,8 @@ import pytest
 from applications.face_naming.captions import names_in_caption
 from applications.face_naming.name_proposals import propose_names
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("caption", "names"),

@@ -13,6 +13,8 @@ from applications.face_naming import CaptionedPhoto, PhotoBatches, load_folder, 
 from applications.face_naming.photo_folder import load_photo_folder
 from applications.face_naming.photo_table import read_table
 
+pytestmark = pytest.mark.once
+
 HEADER = "file,caption,names\n"
 SEEN = []
 

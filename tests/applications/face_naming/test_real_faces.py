@@ -7,6 +7,8 @@ from applications.environment import MissingPackageError
 from applications.face_naming import real_faces
 from applications.face_naming.real_faces import THRESHOLD, find_faces
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def astronaut():

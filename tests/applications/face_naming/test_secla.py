@@ -35,6 +35,7 @@ def compiled(some, **options):
     return model
 
 
+@pytest.mark.once
 def test_learns_names_that_nobody_told():
     """Far above chance on photos of the training and on photos never seen."""
     some, held_out = batches(), WORLD.photos(100, seed=1)

@@ -51,6 +51,7 @@ def test_matching_matches_official_code(golden):
     np.testing.assert_array_equal(to_numpy(matching.unmatched_names), case["m_unmatched_name"])
 
 
+@pytest.mark.once
 def test_second_stage_improves_on_the_first():
     first, second = fit_stages(PHOTOS, WORLD.name_features, Recipe.small(12), Recipe.small(6), verbose=0)
     batches = PhotoBatches(PHOTOS, WORLD.name_features, batch_size=200, shuffle=False)

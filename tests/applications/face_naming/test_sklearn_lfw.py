@@ -9,6 +9,8 @@ from applications.face_naming import PhotoBatches
 from applications.face_naming.formats import NONAME
 from applications.face_naming.sklearn_lfw import PortraitWorld
 
+pytestmark = pytest.mark.once
+
 HEIGHT, WIDTH = 12, 9
 # portraits of a person; the second has the most, the last too few
 PORTRAITS = (10, 40, 20, 15, 30, 12, 11, 13, 14, 9, 3)

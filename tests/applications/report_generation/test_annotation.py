@@ -5,6 +5,8 @@ from PIL import Image
 
 from applications.report_generation.annotation import load_annotation
 
+pytestmark = pytest.mark.once
+
 
 def image(folder, *names):
     for name in names:

@@ -9,6 +9,8 @@ from applications.report_generation.findings import FINDINGS, PREVALENCE
 from applications.report_generation.show import study_picture
 from applications.report_generation.study import PriorVisit, Study, View, check_patients
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def world():

@@ -14,6 +14,8 @@ from applications.report_generation.stages import Stages, new_model
 from tests.case import to_numpy
 from tests.demos.chests import untrained
 
+pytestmark = pytest.mark.once
+
 SMALL = {"patients": 4, "held_out": 3, "pair_epochs": 1, "epochs": 2}
 HISTORY = {
     "alignment_loss": [1.0],

@@ -12,6 +12,8 @@ from applications.report_generation.evaluation import (
 )
 from applications.text_scores import coco_scores
 
+pytestmark = pytest.mark.once
+
 NORMAL = "the lungs are clear. no pleural effusion or pneumothorax."
 REFERENCES = [
     "small left pleural effusion, increased from prior. no pneumothorax.",

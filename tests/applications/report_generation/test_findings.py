@@ -20,6 +20,8 @@ from applications.report_generation.findings import (
     next_record,
 )
 
+pytestmark = pytest.mark.once
+
 
 def drawn(count, seed=0):
     generator = np.random.default_rng(seed)

@@ -34,6 +34,7 @@ def test_bytes_and_floats_are_the_same_image():
     assert_close(encoder(IMAGES), to_numpy(encoder(IMAGES.astype("float32") / 255)), 1e-5)
 
 
+@pytest.mark.once
 def test_noise_is_learned_to_be_removed_and_weights_freeze():
     encoder = fit_image_encoder(STUDIES, ConvolutionTokens((16, 16), 8), epochs=8, batch_size=8)
     loss = encoder.history.history["loss"]

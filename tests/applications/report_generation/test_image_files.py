@@ -6,6 +6,8 @@ from applications import environment
 from applications.report_generation.image_files import load_image
 from applications.report_generation.study import check_image
 
+pytestmark = pytest.mark.once
+
 pydicom = pytest.importorskip("pydicom")
 
 RAMP = np.arange(48, dtype="uint16").reshape(6, 8) * 85  # 0 to 3995, so 12 bits

@@ -12,6 +12,8 @@ from applications.report_generation.corpus import RadiographWorld
 from applications.report_generation.findings import FINDINGS, changes
 from applications.report_generation.study import Study, View
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def written():

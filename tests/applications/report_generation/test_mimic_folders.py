@@ -3,6 +3,8 @@ from PIL import Image
 
 from applications.report_generation.mimic_folders import METADATA, SPLIT, load_mimic_folders, report_sections
 
+pytestmark = pytest.mark.once
+
 
 def image(folder, *names):
     for name in names:

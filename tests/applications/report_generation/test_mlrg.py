@@ -8,9 +8,17 @@ from applications.report_generation.mlrg import MLRG, READ, transfer_first_stage
 from applications.report_generation.recipes import ReportRecipe
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.stages import fit_reports, new_model
-from applications.report_generation.study import PARTS, Study, without
+from applications.report_generation.study import PARTS, PriorVisit, Study, without
 from contrast.transfer import weight_names
-from tests.applications.report_generation.tiny import FEATURES, STUDIES, TINY, TOKENIZER, WIDTH, view
+from tests.applications.report_generation.tiny import (
+    FEATURES,
+    STUDIES,
+    TINY,
+    TOKENIZER,
+    WIDTH,
+    features_of,
+    view,
+)
 from tests.case import assert_close, to_numpy
 
 
@@ -141,6 +149,11 @@ def test_ragged_and_wrong_input(model):
     lateral = Study("lateral", "lateral", (view("7 LATERAL", "LATERAL"),))
     (found,) = model.report(lateral, features=FEATURES, beam_width=1)
     assert np.isfinite(found.score) and len(found.alternatives) == 1
+    five = Study("five", "five", tuple(view(f"five {place}", "UNK") for place in range(5)))
+    unread = Study("unread", "unread", (view("0 PA"),), prior=PriorVisit(view("prior 1")))
+    ragged = [five, unread]
+    reports = model.report(ragged, 1, features=features_of(ragged))
+    assert all(np.isfinite(report.score) for report in reports) and len(reports) == 2
     with pytest.raises(ValueError, match="at least one"):
         model.report([], features=FEATURES)
     with pytest.raises(ValueError, match="image_encoder"):

@@ -11,6 +11,8 @@ from applications.report_generation.findings import FINDINGS, Finding, Record
 from applications.report_generation.phantom import draw_anatomy, phantom
 from applications.report_generation.projection import expose, line_integrals, render
 
+pytestmark = pytest.mark.once
+
 PATIENT = dataclasses.replace(draw_anatomy(np.random.default_rng(3)), scars=(0.0, 0.0), wires=False)
 
 

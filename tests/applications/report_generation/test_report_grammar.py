@@ -7,6 +7,8 @@ from applications.report_generation.findings import FINDINGS, Finding, Record, d
 from applications.report_generation.indication import draw_indication
 from applications.report_generation.report_grammar import report, statements
 
+pytestmark = pytest.mark.once
+
 FUNCTION_WORDS = {
     "the",
     "a",

@@ -46,6 +46,7 @@ def test_every_weight_moves(token_weight):
     np.testing.assert_allclose(logs["loss"], sum(parts), rtol=1e-5)
 
 
+@pytest.mark.once
 def test_images_learn_to_find_their_facts():
     facts = [("no effusion",), ("small left effusion",), ("lungs clear",), ("cough", "no effusion")]
     studies = [

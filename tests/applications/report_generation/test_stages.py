@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from applications.report_generation import mlrg_claim, training
+from applications.report_generation import claim_parts, training
 from applications.report_generation.callbacks import ReportScores
-from applications.report_generation.mlrg_claim import BOTH, EMPTY, FAST, NO_PRIOR, SECOND, Setting, claims
+from applications.report_generation.claim_parts import FAST, Setting, seed_corpus, seed_first_stage
+from applications.report_generation.mlrg_claim import BOTH, EMPTY, NO_PRIOR, SECOND, claims
 from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe
 from applications.report_generation.stages import fit_stages
 from applications.report_generation.study import Study
@@ -16,16 +17,13 @@ FIRST = PretrainingRecipe.small(2, batch_size=4, warmup_steps=0)
 SECOND_STAGE = ReportRecipe.small(2, batch_size=4, warmup_steps=0)
 
 
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles many shapes")
-
-
 def fit(**options):
     keras.utils.set_random_seed(0)
     options = {"features": FEATURES, "first": FIRST, "second": SECOND_STAGE, "verbose": 0, **options}
     return fit_stages(STUDIES, TOKENIZER, None, TINY, **options)
 
 
-@on_torch
+@pytest.mark.once
 def test_recipe_of_the_paper_watches_other_patients():
     held_out = [
         Study(f"other {study.id}", f"other {study.patient}", study.views, study.findings, study.facts)
@@ -57,7 +55,7 @@ def run_folder(path):
     return run
 
 
-@on_torch
+@pytest.mark.once
 def test_interrupted_run_goes_on(tmp_path):
     """A run that stopped between the stages comes to the same weights as an unbroken one."""
     whole = fit(run=run_folder(tmp_path / "whole"))
@@ -73,7 +71,7 @@ def test_interrupted_run_goes_on(tmp_path):
         np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), atol=1e-6)
 
 
-@on_torch
+@pytest.mark.once
 def test_scores_of_reports_enter_the_history():
     def scores(reports, references):
         assert len(reports) == len(references) == 3
@@ -120,7 +118,7 @@ def test_folders_of_users(tmp_path):
         training.training_studies(tmp_path / "nothing")
 
 
-@on_torch
+@pytest.mark.once
 def test_rates_follow_the_scores_of_reports():
     watch = ReportScores(STUDIES[:3], FEATURES, lambda found, right: {"same": 1.0}, ("same",))
     recipe = ReportRecipe.small(4, learning_rate=1e-2, warmup_steps=0, batch_size=8, patience=1, stop_after=3)
@@ -128,7 +126,7 @@ def test_rates_follow_the_scores_of_reports():
     np.testing.assert_allclose(history["learning_rate"], [1e-2, 1e-2, 1e-3, 1e-4], rtol=1e-5)
 
 
-@on_torch
+@pytest.mark.once
 def test_trained_from_a_folder_and_resumed(tmp_path, monkeypatch):
     """What `contrast train` does, on the images of a table, with an interruption in the last stage."""
     from PIL import Image
@@ -153,11 +151,11 @@ def test_trained_from_a_folder_and_resumed(tmp_path, monkeypatch):
         np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), atol=1e-6)
 
 
-@on_torch
+@pytest.mark.once
 def test_claim(monkeypatch):
     """The arms of the real experiment, on few patients, with next to no epochs."""
-    monkeypatch.setattr(mlrg_claim, "FULL", Setting(4, 2, 6, 4, 1, 1, 1, 1, 1, 6, 12))
-    for cached in (mlrg_claim._corpus, mlrg_claim._first_stage):
+    monkeypatch.setattr(claim_parts, "FULL", Setting(4, 2, 6, 4, 1, 1, 1, 1, 1, 6, 12, 12))
+    for cached in (seed_corpus, seed_first_stage):
         cached.cache_clear()
     writing, finding = claims()
     arms = {arm.name: arm.run for arm in writing.arms}
@@ -172,7 +170,7 @@ def test_claim(monkeypatch):
     rows = writing.baselines(seeds=[0], fast=False)
     assert rows["all normal"]["progression_f1"] == 0
     assert {*rows["all normal"]} <= {*results[0].metrics}
-    for cached in (mlrg_claim._corpus, mlrg_claim._first_stage):
+    for cached in (seed_corpus, seed_first_stage):
         cached.cache_clear()
 
 

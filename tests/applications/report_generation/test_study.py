@@ -4,6 +4,8 @@ import pytest
 from applications.report_generation.study import PARTS, PriorVisit, Study, View, check_patients, without
 from tests.applications.report_generation.tiny import view
 
+pytestmark = pytest.mark.once
+
 
 def study(*views, **options):
     return Study("1", "a", views, **options)

@@ -5,6 +5,8 @@ from PIL import Image
 
 from applications.report_generation.table import load_table
 
+pytestmark = pytest.mark.once
+
 HEADER = "patient,study,image,position,indication,findings,order\n"
 
 

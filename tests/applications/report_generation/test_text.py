@@ -7,6 +7,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from applications.report_generation.study import PriorVisit, Study, View
 from applications.report_generation.text import SPECIALS, ReportTokenizer, study_texts
 
+pytestmark = pytest.mark.once
+
 PAD, BOS, EOS, CLS, SEP, MASK, UNK, NHI, NHPR = range(9)
 REPORTS = [
     "Small left pleural effusion, increased from prior.",

@@ -120,6 +120,7 @@ def test_bad_clips(clips, tokens, words):
         clip_batches(clips, tokens)
 
 
+@pytest.mark.once
 def test_stage_zero_learns_to_draw_what_differs():
     """A bright dot in one of four corners of a grey frame."""
     from applications.sign_translation.architecture import Architecture

@@ -25,6 +25,8 @@ from applications.sign_translation.renderer import Colours, render
 from applications.sign_translation.show import captioned_strips, save_animation, strip
 from applications.sign_translation.text import SPECIALS, SentenceTokenizer
 
+pytestmark = pytest.mark.once
+
 RECORD = Record("monday", "night", "north", "fog", "heavy", True, 16)
 
 

@@ -13,6 +13,8 @@ from applications.sign_translation.stages import Stages
 from tests.case import to_numpy
 from tests.demos.signing import SmallWorld, untrained
 
+pytestmark = pytest.mark.once
+
 SMALL = {"pairs": 6, "unlabelled": 2, "held_out": 5, "pair_epochs": 1, "epochs": 2}
 
 

@@ -12,6 +12,8 @@ from applications.sign_translation.grammar import wordings
 from applications.sign_translation.meaning import draw_record
 from applications.text_scores import sacrebleu_scores
 
+pytestmark = pytest.mark.once
+
 REFERENCES = [wordings(draw_record(np.random.default_rng(seed))) for seed in range(60)]
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 from applications.sign_translation.frame_folders import load_labelled_frames, read_frames
 from applications.sign_translation.label_files import ClipLabel, convert_labels, read_labels
 
+pytestmark = pytest.mark.once
+
 LABELS = {
     "train/rain": {
         "name": "train/rain",

@@ -46,6 +46,7 @@ def accuracy(model, clips, sentences):
     )
 
 
+@pytest.mark.once
 def test_learns_to_translate_and_stage_one_gives_a_head_start():
     clips, sentences = signed(96)
     unseen, truth = signed(32, seed=1)
@@ -128,6 +129,7 @@ def test_a_first_stage_that_does_not_fit_is_refused():
     assert all(np.array_equal(to_numpy(w), old) for w, old in zip(model.weights, before, strict=True))
 
 
+@pytest.mark.once
 def test_stage_zero_moves_into_the_arms():
     rng = np.random.default_rng(0)
     clips = [rng.integers(0, 256, (12, 8, 8, 1), dtype="uint8") for _ in range(4)]

@@ -6,6 +6,8 @@ import pytest
 from applications.sign_translation.text import SPECIALS, SentenceTokenizer
 from contrast.data.sentence_noise import WordMasking
 
+pytestmark = pytest.mark.once
+
 SENTENCES = [
     "rain in the north",
     "heavy rain in the mountains",

@@ -1,12 +1,12 @@
-import keras
 import numpy as np
 import pytest
 
 from applications.claims import reproduce
 from applications.runs import RunFolder
-from applications.sign_translation import gfslt_vlp_claim, training
+from applications.sign_translation import gfslt_vlp_experiment, training
 from applications.sign_translation.formats import SignedClip
-from applications.sign_translation.gfslt_vlp_claim import FAST, FROZEN, SCRATCH, V1, V2, Setting, claims
+from applications.sign_translation.gfslt_vlp_claim import FROZEN, SCRATCH, V1, V2, claims
+from applications.sign_translation.gfslt_vlp_experiment import FAST, Setting
 from applications.sign_translation.meaning import SPLITS
 
 
@@ -32,19 +32,19 @@ class FewClips:
 
 @pytest.fixture
 def few_clips(monkeypatch):
-    monkeypatch.setattr(gfslt_vlp_claim, "SigningWorld", FewClips)
+    monkeypatch.setattr(gfslt_vlp_experiment, "SigningWorld", FewClips)
     monkeypatch.setattr(training, "SigningWorld", FewClips)
-    gfslt_vlp_claim._corpus.cache_clear()
-    gfslt_vlp_claim._first_stages.cache_clear()
+    gfslt_vlp_experiment.corpus_of.cache_clear()
+    gfslt_vlp_experiment.first_stages.cache_clear()
     yield
-    gfslt_vlp_claim._corpus.cache_clear()
-    gfslt_vlp_claim._first_stages.cache_clear()
+    gfslt_vlp_experiment.corpus_of.cache_clear()
+    gfslt_vlp_experiment.first_stages.cache_clear()
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles some thirty shapes")
+@pytest.mark.once
 def test_claim(few_clips, monkeypatch):
     """The arms of the real experiment, on pixels, with next to no epochs."""
-    monkeypatch.setattr(gfslt_vlp_claim, "FULL", Setting(8, 4, 6, 6, 1, 1, 1, 1, 1, 1, 1))
+    monkeypatch.setattr(gfslt_vlp_experiment, "FULL", Setting(8, 4, 6, 6, 1, 1, 1, 1, 1, 1, 1))
     translation, retrieval = claims()
     arms = {arm.name: arm.run for arm in translation.arms}
     results = [arms[name](seed=0, fast=False) for name in (V1, V1, FROZEN[V2])]

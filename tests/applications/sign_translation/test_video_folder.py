@@ -8,6 +8,8 @@ from applications.sign_translation.formats import FramesOnDisk, SignedClip
 from applications.sign_translation.video_folder import load_video_folder
 from applications.sign_translation.videos import read_video
 
+pytestmark = pytest.mark.once
+
 CODECS = {".mp4": "mpeg4", ".avi": "mjpeg", ".webm": "libvpx", ".mov": "mpeg4"}
 
 

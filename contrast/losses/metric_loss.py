@@ -1,0 +1,95 @@
+"""Losses over distances between samples of equal and of different id."""
+
+import keras
+from keras import ops
+
+from contrast.losses.base import check_choice
+from contrast.losses.one_sided import OneSided
+from contrast.ops import DISTANCES, TILE_SIZE, map_row_tiles, pairwise_distances
+
+
+class MetricLoss(OneSided):
+    """Base of the losses over pairs and triplets: every view is an anchor, those of its id are its positives.
+
+    A subclass implements `row_terms(distances, positives, negatives)`, which returns tensors `(rows,)` of
+    some rows of the matrix of pairs, and `losses_and_counts(*terms)`, which makes of them the loss of each
+    anchor and for how many terms it stands; anchors weigh by that number in the mean. An anchor without the
+    pairs that the loss needs stands for none. The matrix is visited in tiles of rows.
+
+    Args:
+        distance: `"euclidean"`, `"squared_euclidean"` or `"cosine"`, which is 1 minus the cosine.
+        normalize: scale embeddings to unit length; a zero vector stays zero.
+        miner: which pairs count: an object of `contrast.losses.miners`; `None`: all.
+        tile_size, reduction, name: see `ContrastiveLoss`.
+
+    Raises:
+        ValueError: if an argument is outside what is listed here; when called: if nothing can have a
+            positive, because there is one view and no id, or negatives are given for each sample.
+    """
+
+    def __init__(
+        self,
+        distance="euclidean",
+        normalize=True,
+        miner=None,
+        tile_size=TILE_SIZE,
+        reduction="mean",
+        name=None,
+    ):
+        super().__init__(1.0, normalize, "skip", tile_size, reduction, name)
+        check_choice("distance", distance, DISTANCES)
+        if distance == "cosine" and not normalize:
+            raise ValueError("distance 'cosine' is between unit vectors: normalize must be True, got False.")
+        if miner is not None and not callable(miner):
+            raise ValueError(f"miner must be an object of contrast.losses.miners or None, got {miner!r}.")
+        self.distance, self.miner = distance, miner
+
+    def call(self, ids, y_pred, negatives=None, candidate_mask=None, references=None):
+        if ids is None and y_pred.shape[1] == 1:
+            raise ValueError(
+                f"{self.name} needs ids where there is one view, got y_true None and y_pred of shape "
+                f"{tuple(y_pred.shape)}."
+            )
+        if negatives is not None and len(negatives.shape) == 3:
+            raise ValueError(f"{self.name} takes negatives (n, dim), got shape {tuple(negatives.shape)}.")
+        return self.view_losses(ids, y_pred, negatives, candidate_mask, references=references)
+
+    def anchor_losses(self, rows, columns, pairs, row_negatives=None):
+        def terms_of_rows(some, columns, positives, negatives):
+            distances = pairwise_distances(some, columns, self.distance)
+            if self.miner is not None:
+                positives, negatives = self.miner(ops.stop_gradient(distances), positives, negatives)
+            return self.row_terms(distances, positives, negatives)
+
+        terms = map_row_tiles(terms_of_rows, rows, columns, pairs, tile_size=self.tile_size)
+        return self.losses_and_counts(*(terms[:, index] for index in range(terms.shape[1])))
+
+    def scale(self, embeddings, power=1.0):
+        """The embeddings as they are: distances have no common temperature."""
+        return embeddings
+
+    def losses_and_counts(self, losses, counts):
+        """Makes the losses and counts `(rows,)` of what `row_terms` returned; as they are by default."""
+        return losses, counts
+
+    def get_config(self):
+        config = super().get_config()
+        del config["temperature"], config["no_positive"]
+        miner = None if self.miner is None else keras.saving.serialize_keras_object(self.miner)
+        return {**config, "distance": self.distance, "miner": miner}
+
+    @classmethod
+    def from_config(cls, config):
+        if isinstance(config.get("miner"), dict):
+            config = {**config, "miner": keras.saving.deserialize_keras_object(config["miner"])}
+        return cls(**config)
+
+
+def any_of(mask):
+    """Whether any entry of each row is true, as float32."""
+    return ops.cast(ops.any(mask, axis=1), "float32")
+
+
+def count_of(mask):
+    """How many entries of each row are true, as float32."""
+    return ops.sum(ops.cast(mask, "float32"), axis=1)
