@@ -24,7 +24,7 @@ class Application:
         train: path of `train(run, *, data, seed, epochs) -> keras.Model`, which trains with `run.fit`, so
             that an interrupted run can be resumed.
         claims: path of `claims() -> list[Claim]`; papers of one task may share it.
-        demo: path of `build() -> gradio.Blocks`.
+        demo: path of `build() -> gradio.Blocks`; `None` if there is no page.
     """
 
     task: str
@@ -95,6 +95,18 @@ APPLICATIONS: tuple[Application, ...] = (
         train="applications.sign_translation.training:train",
         claims="applications.sign_translation.gfslt_vlp_claim:claims",
         demo="demos.sign_translation:build",
+    ),
+    Application(
+        task="metric_learning",
+        paper="reality_check",
+        model_name="MetricModel",
+        title="A Metric Learning Reality Check",
+        modality="images",
+        summary="Learns when two pictures show the same kind of thing, also kinds that it has never seen.",
+        state="ready",
+        model="applications.metric_learning.reality_check:MetricModel",
+        train="applications.metric_learning.training:train",
+        claims="applications.metric_learning.reality_check_claim:claims",
     ),
     Application(
         task="report_generation",

@@ -13,7 +13,13 @@ READMES = [
     "README.md",
     *(
         f"applications/{task}/README.md"
-        for task in ("face_naming", "anomaly_detection", "sign_translation", "report_generation")
+        for task in (
+            "face_naming",
+            "anomaly_detection",
+            "metric_learning",
+            "sign_translation",
+            "report_generation",
+        )
     ),
 ]
 

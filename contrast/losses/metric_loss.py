@@ -64,6 +64,10 @@ class MetricLoss(OneSided):
         terms = map_row_tiles(terms_of_rows, rows, columns, pairs, tile_size=self.tile_size)
         return self.losses_and_counts(*(terms[:, index] for index in range(terms.shape[1])))
 
+    def scale(self, embeddings, power=1.0):
+        """The embeddings as they are: distances have no common temperature."""
+        return embeddings
+
     def losses_and_counts(self, losses, counts):
         """Makes the losses and counts `(rows,)` of what `row_terms` returned; as they are by default."""
         return losses, counts

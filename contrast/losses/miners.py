@@ -49,7 +49,7 @@ class HardestPairs:
     def __call__(self, distances, positives, negatives):
         positive, negative, found = self.indices(distances, positives, negatives)
         numbers = ops.arange(ops.shape(distances)[1], dtype="int32")[None, :]
-        return (
+        return tuple(
             ops.logical_and(found[:, None], ops.equal(numbers, column[:, None]))
             for column in (positive, negative)
         )

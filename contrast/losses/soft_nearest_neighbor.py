@@ -46,14 +46,14 @@ class SoftNearestNeighbor(MetricLoss):
         super().__init__(distance, normalize, miner, tile_size, reduction, name)
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}.")
-        self.softness = temperature
+        self.temperature = temperature
 
     def row_terms(self, distances, positives, negatives):
-        logits = -distances / self.softness
+        logits = -distances / self.temperature
         everyone = masked_log_sum_exp(logits, ops.logical_or(positives, negatives))
         found = any_of(positives)
         losses = ops.where(found > 0, everyone - masked_log_sum_exp(logits, positives), 0.0)
         return losses, found
 
     def get_config(self):
-        return {**super().get_config(), "temperature": self.softness}
+        return {**super().get_config(), "temperature": self.temperature}
