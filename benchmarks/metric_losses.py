@@ -130,18 +130,19 @@ def plot(results: list[dict], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(row["loss"] for row in results))
-    figure, axes = plt.subplots(2, len(names), figsize=(2.6 * len(names), 5), layout="constrained")
-    for column, name in zip(axes.T, names, strict=True):
+    width = -(-len(names) // 2)
+    figure, axes = plt.subplots(4, width, figsize=(2.2 * width, 9), squeeze=False, layout="constrained")
+    for number, name in enumerate(names):
         rows = [row for row in results if row["loss"] == name]
-        for axis, key in zip(column, ("seconds", "extra_mb"), strict=True):
+        for line, key in enumerate(("seconds", "extra_mb")):
+            axis = axes[2 * (number // width) + line, number % width]
             for side in ("ours", "peer"):
                 known = [row for row in rows if row.get(side)]
                 values = [max(0.1, row[side][key]) if key == "extra_mb" else row[side][key] for row in known]
-                axis.plot([row["batch"] for row in known], values, marker="o", label=side)
-            axis.set(xscale="log", yscale="log", xlabel="batch")
-        column[0].set_title(name, fontsize=9)
-    axes[0, 0].set_ylabel("seconds")
-    axes[1, 0].set_ylabel("extra MB")
+                axis.loglog([row["batch"] for row in known], values, marker="o", label=side)
+            axis.set_xlabel("batch", fontsize=8)
+            axis.set_title(f"{name}: {key.replace('_', ' ')}", fontsize=8)
+            axis.tick_params(labelsize=7, which="both")
     axes[0, 0].legend(fontsize=8)
     figure.savefig(path, dpi=100)
 

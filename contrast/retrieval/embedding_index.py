@@ -7,7 +7,7 @@ import numpy as np
 
 from contrast.retrieval.array_file import array_file
 from contrast.retrieval.index_file import finish_index, read_index
-from contrast.retrieval.item_keys import ItemKeys
+from contrast.retrieval.item_keys import NO_NUMBER, NO_TEXT, ItemKeys
 from contrast.retrieval.matrices import as_array, finite_matrix, unit
 from contrast.retrieval.nearest_neighbors import NearestNeighbors
 from contrast.retrieval.texts import json_texts
@@ -40,10 +40,12 @@ class EmbeddingIndex:
     nearest is found as there: exactly in NumPy on the host, tile by tile, so that every backend finds the
     same, or with a graph of `usearch` (extra `retrieval`), which is faster for a large index that is asked
     often and may miss some items. The distances that are returned are exact in both cases. Of equal distances
-    the item that was added first comes first.
+    the item that was added first comes first. How well a labelled set is retrieved is told by
+    `contrast.evaluation.retrieval_scores(queries, labels, index.embeddings, item_labels)`, by cosine.
 
     Args:
-        distance: `"cosine"`, 1 - q · x / (|q| |x|), for which embeddings are kept at unit length;
+        distance: `"cosine"`, 1 - q · x / (|q| |x|), for which embeddings are kept at unit length, and which
+            is 1 for a zero vector;
             `"euclidean"`, |q - x|; `"inner_product"`, -q · x.
         dim: the width of the embeddings; `None`: that of the first ones that are added.
         exact: `True` or `False` (the graph, which is built at the first search and takes up what is added; a
@@ -209,11 +211,9 @@ class EmbeddingIndex:
             ValueError: as `search`.
         """
         found = self.search(queries, 1)
-        keys, distances = found.keys[:, 0], found.distances[:, 0]
-        limit = float(getattr(threshold, "threshold", threshold))
-        rows = np.where(distances <= limit, 0, -1)
-        keys = keys.copy()
-        keys[rows < 0] = None if keys.dtype == object else -1
+        keys, distances = found.keys[:, 0].copy(), found.distances[:, 0]
+        near = distances <= float(getattr(threshold, "threshold", threshold))
+        keys[~near] = NO_TEXT if self._keys.are_texts else NO_NUMBER
         return SearchResult(keys, distances)
 
     def save(self, path: str | os.PathLike) -> None:

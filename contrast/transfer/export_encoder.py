@@ -34,12 +34,14 @@ def export_encoder(
 
     | format | written on | read by |
     | --- | --- | --- |
-    | `"saved_model"`, a folder | TensorFlow, JAX | `tf.saved_model.load(path).serve(x)`, TensorFlow Serving |
-    | `"onnx"`, a file (extra `export`) | TensorFlow, PyTorch | `onnxruntime` and other runtimes |
+    | `"saved_model"`, a folder | TensorFlow, JAX | TensorFlow Serving; `model = tf.saved_model.load(path)`,
+    `model.serve(x)` | | `"onnx"`, a file (extra `export`) | TensorFlow, PyTorch | `onnxruntime` and other
+    runtimes |
 
-    Where a backend cannot write a format, save the encoder as `.keras` and load it on one that can. The file
-    takes its place when it is whole and, with samples, when it has been found to give the same; otherwise
-    what was there stays.
+    Where a backend cannot write a format, save the encoder as `.keras` and load it on one that can; so for a
+    model of token ids such as `TextTransformer`, which JAX can write as SavedModel and TensorFlow cannot. The
+    file takes its place when it is whole and, with samples, when it has been found to give the same;
+    otherwise what was there stays.
 
     Args:
         encoder: a model, whose outputs are an array or a list, tuple or dict of arrays.

@@ -49,7 +49,8 @@ def read(path, format, rows):
     if format == "saved_model":
         import tensorflow as tf
 
-        return np.asarray(tf.saved_model.load(str(path)).serve(tf.constant(rows)))
+        model = tf.saved_model.load(str(path))  # its variables live as long as this does
+        return np.asarray(model.serve(tf.constant(rows)))
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path))
@@ -146,6 +147,11 @@ def test_encoders_of_the_library(format, tmp_path):
     ids = RNG.integers(1, 9, (2, 6)).astype("int32")
     assert export_encoder(encoders.ConvNet((4, 8)), tmp_path / "conv", format, check=images) < 1e-5
     text = encoders.TextTransformer(9, dim=8, depth=1, heads=2, max_length=6)
+    if format == "saved_model" and BACKEND == "tensorflow":
+        # Keras traces inner models with floats, which a model of token ids refuses.
+        with pytest.raises(ValueError, match="tensorflow cannot write this encoder .* KERAS_BACKEND=jax"):
+            export_encoder(text, tmp_path / "text", format, check=ids)
+        return
     if format == "saved_model":
         assert export_encoder(text, tmp_path / "text", format, check=ids) < 1e-5
         return
