@@ -34,9 +34,8 @@ def export_encoder(
 
     | format | written on | read by |
     | --- | --- | --- |
-    | `"saved_model"`, a folder | TensorFlow, JAX | TensorFlow Serving; `model = tf.saved_model.load(path)`,
-    `model.serve(x)` | | `"onnx"`, a file (extra `export`) | TensorFlow, PyTorch | `onnxruntime` and other
-    runtimes |
+    | `"saved_model"`, a folder | TensorFlow, JAX | TensorFlow Serving, `tf.saved_model.load(path)` |
+    | `"onnx"`, a file (extra `export`) | TensorFlow, PyTorch | `onnxruntime` and other runtimes |
 
     Where a backend cannot write a format, save the encoder as `.keras` and load it on one that can; so for a
     model of token ids such as `TextTransformer`, which JAX can write as SavedModel and TensorFlow cannot. The
