@@ -22,8 +22,9 @@ class MetricModel(keras.Model):
         dim: width of the embedding.
 
     Call: images `(batch, height, width, channels)` to embeddings `(batch, dim)`, or views of them
-        `(batch, views, height, width, channels)` to `(batch, views, dim)`. Train with `fit` on views and
-        integer ids, as `contrast.data.ClassBalancedBatches` gives them; no loss is given to `compile`.
+        `(batch, views, height, width, channels)` to `(batch, views, dim)`; `predict` of one model takes one
+        of the two. Train with `fit` on views and integer ids, as `contrast.data.ClassBalancedBatches` gives
+        them; no loss is given to `compile`.
         `embed(images)` gives embeddings of unit length, for an index.
 
     Raises:
@@ -93,10 +94,11 @@ class MetricModel(keras.Model):
     def embed(self, images, batch_size=256) -> np.ndarray:
         """Embeddings of unit length, float32 `(images, dim)`, of an array or a `data.ImageFolder`."""
         parts = [
-            ops.convert_to_numpy(l2_normalize(ops.convert_to_tensor(self.predict_on_batch(images[rows]))))
+            # As views, the rank of training: TensorFlow's compiled step takes one rank only.
+            self.predict_on_batch(images[rows][:, None])[:, 0]
             for rows in np.split(np.arange(len(images)), range(batch_size, len(images), batch_size))
         ]
-        return np.concatenate(parts)
+        return ops.convert_to_numpy(l2_normalize(ops.convert_to_tensor(np.concatenate(parts))))
 
     def get_config(self):
         parts = {"encoder": self.encoder, "loss": self.criterion}

@@ -19,8 +19,8 @@ class HardestPairs:
     `"hard"` is the farthest positive or the nearest negative, `"easy"` the nearest positive or the farthest
     negative. A `"semi_hard"` negative is the nearest of those farther than the chosen positive; where all are
     nearer, the farthest (pytorch-metric-learning leaves such an anchor out, TensorFlow Similarity does as
-    here). Of equal distances the first one is taken. An anchor without a positive or without a negative has
-    none.
+    here). Of equal distances, up to rounding, the first one is taken. An anchor without a positive or without
+    a negative has none.
 
     Use it for batch-hard triplets, with several samples of each class in a batch.
 
@@ -117,8 +117,19 @@ class MultiSimilarityMiner:
 
 
 def _farthest(distances, mask):
-    return ops.cast(ops.argmax(ops.where(mask, distances, -_FAR), axis=1), "int32")
+    farthest = ops.max(ops.where(mask, distances, -_FAR), axis=1, keepdims=True)
+    return _first(ops.logical_and(mask, distances >= farthest - _rounding(distances, mask)))
 
 
 def _nearest(distances, mask):
-    return ops.cast(ops.argmin(ops.where(mask, distances, _FAR), axis=1), "int32")
+    nearest = ops.min(ops.where(mask, distances, _FAR), axis=1, keepdims=True)
+    return _first(ops.logical_and(mask, distances <= nearest + _rounding(distances, mask)))
+
+
+def _first(mask):
+    return ops.cast(ops.argmax(ops.cast(mask, "float32"), axis=1), "int32")
+
+
+def _rounding(distances, mask):
+    """What float32 leaves of a difference of equal distances, `(rows, 1)`."""
+    return 1e-6 * ops.max(ops.where(mask, ops.abs(distances), 0.0), axis=1, keepdims=True)
