@@ -5,7 +5,7 @@ from contrast.models.base import Scheme
 from contrast.models.heads import make_head
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class BarlowTwins(Scheme):
     r"""The embeddings' dimensions must agree between the two views, and say different things.
 

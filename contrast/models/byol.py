@@ -7,7 +7,7 @@ from contrast.models.predictions import swapped_cosines
 from contrast.models.taught import TaughtScheme
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class BYOL(TaughtScheme):
     r"""The student predicts, from one view, the teacher's embedding of the other; there are no negatives.
 

@@ -4,7 +4,7 @@ from contrast.losses import DecoupledContrastive
 from contrast.models.simclr import SimCLR
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class DecoupledSimCLR(SimCLR):
     r"""SimCLR whose denominator leaves the positive out: decoupled contrastive learning, for small batches.
 

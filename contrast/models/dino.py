@@ -8,7 +8,7 @@ from contrast.models.heads import make_head
 from contrast.models.taught import TaughtScheme
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class DINO(TaughtScheme):
     r"""The student predicts, from every view, what a centred and sharpened teacher says of the large views.
 

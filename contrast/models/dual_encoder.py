@@ -9,7 +9,7 @@ from contrast.ops import l2_normalize
 OBJECTIVES = ("softmax", "sigmoid")
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class DualEncoder(keras.Model):
     r"""Two encoders into one space, in which the two sides of a pair are near: images and their captions.
 

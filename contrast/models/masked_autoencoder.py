@@ -9,7 +9,7 @@ from contrast.losses import masked_patch_loss, total_loss
 from contrast.models.base import deserialized, serialized
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class MaskedAutoencoder(keras.Model):
     r"""Most patches of an image are hidden; a light decoder must paint them from what the encoder sees.
 

@@ -9,7 +9,7 @@ from contrast.models.taught import TaughtScheme
 from contrast.ops import l2_normalize
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class MoCoV2(TaughtScheme):
     r"""Queries must find their key of a slow teacher among a long queue of earlier keys.
 

@@ -6,7 +6,7 @@ from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.taught import TaughtScheme
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class MoCoV3(TaughtScheme):
     r"""Predictions of one view must find the teacher's key of the other view among those of the batch.
 

@@ -8,7 +8,7 @@ from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.ops import l2_normalize
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class NNCLR(Scheme):
     r"""A view's positive is not its other view but that view's nearest neighbour among earlier embeddings.
 

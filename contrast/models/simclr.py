@@ -5,7 +5,7 @@ from contrast.models.base import Scheme
 from contrast.models.heads import make_head
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class SimCLR(Scheme):
     r"""Each view must find the other view of its sample among all views of the batch.
 

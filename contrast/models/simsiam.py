@@ -6,7 +6,7 @@ from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.predictions import swapped_cosines
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class SimSiam(Scheme):
     r"""Each view predicts the embedding of the other, which is held constant: no negatives, no teacher.
 

@@ -5,7 +5,7 @@ from contrast.models.base import Scheme
 from contrast.models.heads import make_head
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class SupCon(Scheme):
     r"""Supervised contrastive learning: views of one class attract each other, all others repel.
 

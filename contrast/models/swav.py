@@ -8,7 +8,7 @@ from contrast.models.heads import head_dim, make_head
 from contrast.ops import l2_normalize
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class SwAV(Scheme):
     r"""Each view must predict to which of the learned prototypes the sample's other views belong.
 

@@ -5,7 +5,7 @@ from contrast.models.base import Scheme
 from contrast.models.heads import make_head
 
 
-@keras.saving.register_keras_serializable(package="contrast")
+@keras.saving.register_keras_serializable(package="contrast.models")
 class VICReg(Scheme):
     r"""Two views must be near, every dimension must vary over the batch, and no two may vary together.
 
