@@ -83,6 +83,8 @@ def two_gradient_step(model, ascend):
 
     def train_step(data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        # Keras leaves it to the first pass to create variables, but here they are read before it.
+        model._symbolic_build(data_batch=data)
         state = [*model.non_trainable_variables, *model.metrics_variables]
         weights = model.trainable_variables
         before, old = _copies(state), _copies(weights)
