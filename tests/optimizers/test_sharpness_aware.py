@@ -14,7 +14,6 @@ from tests.case import assert_close, to_numpy
 rng = np.random.default_rng(0)
 INPUTS = rng.normal(size=(12, 4)).astype("float32")
 TARGETS = rng.normal(size=(12, 2)).astype("float32")
-on_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles several steps")
 NAMES = ("w1", "b1", "w2", "b2")
 
 
@@ -220,7 +219,7 @@ def test_zero_gradient():
     assert optimizer.ascend([None], weights)[0] is weights[0]
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=on_torch)])
+@pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.once)])
 def test_mixed_precision(policy):
     """Loss scaling leaves the step as it is, up to the precision of the policy."""
     weights = []
@@ -279,7 +278,7 @@ def test_several_replicas_are_refused(monkeypatch):
         model.train_step(None)
 
 
-@on_torch
+@pytest.mark.once
 def test_another_optimizer_trains_as_before():
     weights = []
     for prepare in (lambda model: model, sharpness_aware):
@@ -291,7 +290,7 @@ def test_another_optimizer_trains_as_before():
     assert_close(weights[1], weights[0])
 
 
-@on_torch
+@pytest.mark.once
 def test_it_is_an_optimizer_like_the_wrapped_one():
     optimizer = SharpnessAware(keras.optimizers.SGD(0.1, momentum=0.9))
     optimizer.learning_rate = 0.5
