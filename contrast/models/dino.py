@@ -31,6 +31,9 @@ class DINO(TaughtScheme):
         augmentation: a layer that draws the views inside the step, such as
             `contrast.augmentation.dino_augmentation`, or `None` where the data are views.
         projector: widths of the head before its last layer, or a layer.
+        batch_norm: normalise the head's hidden layers over the batch. Transformers do without; features that
+            end in a ReLU, as those of a convolutional encoder, point in nearly one direction, and without it
+            the teacher hardly tells them apart.
         prototypes: K, the width of the logits.
         student_temperature: $\tau_s$.
         teacher_temperature: $\tau_t$ after the warm-up.
@@ -76,11 +79,14 @@ class DINO(TaughtScheme):
         freeze_steps=1251,
         momentum=0.996,
         total_steps=None,
+        batch_norm=False,
         dtype=None,
         **kwargs,
     ):
         initializer = keras.initializers.TruncatedNormal(stddev=0.02)
-        head = make_head(projector, activation="gelu", kernel_initializer=initializer, dtype=dtype)
+        head = make_head(
+            projector, activation="gelu", kernel_initializer=initializer, batch_norm=batch_norm, dtype=dtype
+        )
         super().__init__(encoder, augmentation, head, momentum, total_steps, dtype=dtype, **kwargs)
         if full_views < 1:
             raise ValueError(f"full_views must be at least 1, got {full_views}.")
@@ -91,6 +97,7 @@ class DINO(TaughtScheme):
             if not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}.")
         self.prototype_count, self.full_views = prototypes, full_views
+        self.batch_norm = self.normalizes_batch = batch_norm
         self.student_temperature, self.teacher_temperature = student_temperature, teacher_temperature
         self.warmup_temperature, self.warmup_steps = warmup_temperature, warmup_steps
         self.center_momentum, self.freeze_steps = center_momentum, freeze_steps
@@ -150,4 +157,5 @@ _OPTIONS = (
     "center_momentum",
     "full_views",
     "freeze_steps",
+    "batch_norm",
 )

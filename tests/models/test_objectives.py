@@ -360,6 +360,7 @@ def simclr(encoder):
         (lambda: make("SimSiam")(np.repeat(VIEWS, 2, axis=1), training=True), "needs 2 views.* got 4"),
         (lambda: simclr(conv())(VIEWS[:1], training=True), "a batch of one"),
         (lambda: make("BarlowTwins")(VIEWS[:1], training=True), "a batch of one"),
+        (lambda: make("DINO", batch_norm=True)(VIEWS[:1], training=True), "a batch of one"),
         (lambda: simclr(conv()).build((None, 8)), "needs views"),
         (lambda: simclr(conv())(IMAGES, training=True), "got single samples"),
         (

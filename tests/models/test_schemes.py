@@ -61,3 +61,17 @@ def test_a_step_moves_what_it_should_and_all_is_saved(name, tmp_path):
         strict=True,
     ):
         assert_close(ours, theirs, 1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles many steps")
+@pytest.mark.parametrize("name", ALL)
+def test_half_precision(name):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = make(name)
+        model.compile(keras.optimizers.SGD(0.1))
+        history = model.fit(data(name), LABELS if name == "SupCon" else None, batch_size=8, verbose=0).history
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert np.isfinite(history["loss"]).all()
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
