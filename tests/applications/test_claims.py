@@ -8,6 +8,8 @@ import pytest
 from applications.claims import Arm, ArmResult, Check, Claim, failed_claims, reproduce
 from applications.files import json_text
 
+pytestmark = pytest.mark.once
+
 ASKED_FOR = {"task", "paper", "corpus", "backend", "versions", "seeds", "seconds", "primary_metric", "arms"}
 ASKED_FOR |= {"baselines", "curves", "checks"}
 

@@ -20,6 +20,8 @@ from applications.face_naming import identity_photos, save_folder
 from applications.registry import APPLICATIONS, Application
 from contrast.data import ArrayBatches
 
+pytestmark = pytest.mark.once
+
 
 def contrast(*arguments):
     return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])

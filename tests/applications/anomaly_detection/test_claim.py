@@ -3,6 +3,8 @@ import pytest
 from applications.anomaly_detection import unicon_ha_claim
 from applications.anomaly_detection.unicon_ha_claim import NT_XENT, UNICLR, claims
 
+pytestmark = pytest.mark.once
+
 
 def result(claim, values):
     return {"arms": {arm.name: {"auroc": {"mean": values.get(arm.name, 0.9)}} for arm in claim.arms}}

@@ -12,6 +12,8 @@ from applications.anomaly_detection.shift_probe import (
 )
 from applications.anomaly_detection.views import make_shift
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 NOISE = RNG.random((60, 16, 16, 1)).astype("float32")
 RAMP = np.linspace(0, 1, 16, dtype="float32")[:, None, None] ** 2

@@ -43,6 +43,7 @@ def category(tmp_path_factory):
     return folder
 
 
+@pytest.mark.once
 def test_the_built_in_images(monkeypatch, tmp_path):
     few = corpus.digits(3, train=40)
     monkeypatch.setattr(training, "digits", lambda inlier, seed: few)

@@ -133,6 +133,7 @@ def test_a_dataset_and_a_split_for_validation():
     assert len(model.neighbors) == 5
 
 
+@pytest.mark.once
 def test_any_backbone_is_a_single_stage():
     backbone = keras.Sequential(
         [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.GlobalAveragePooling2D()]

@@ -18,6 +18,8 @@ from applications.face_naming.corpus import (
 from applications.face_naming.digits import mnist_digits
 from applications.face_naming.sentences import caption_for
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def identities():

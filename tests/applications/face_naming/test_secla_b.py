@@ -59,6 +59,7 @@ def test_second_stage_improves_on_the_first():
     assert after > before + 0.05
 
 
+@pytest.mark.once
 def test_weights_pass_from_stage_to_stage_and_are_saved(tmp_path):
     bank = face_bank(PHOTOS)
     batches = BankedBatches(PHOTOS[:16], bank, WORLD.name_features, batch_size=8, shuffle=False)

@@ -40,6 +40,7 @@ def test_recipe_of_the_paper_watches_other_patients():
     np.testing.assert_allclose(rates, [5e-6, 5e-5], rtol=1e-5)
 
 
+@pytest.mark.once
 def test_second_stage_goes_on_from_the_first():
     stages = fit(second=ReportRecipe.small(1, learning_rate=0.0, warmup_steps=0, batch_size=4))
     kernel = "times"

@@ -125,6 +125,7 @@ def image_model(maps, side=8):
     return keras.Model(pixels, features if maps else keras.layers.Flatten()(features))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("maps", [True, False])
 def test_from_backbone(maps, tmp_path):
     backbone = image_model(maps)

@@ -65,6 +65,7 @@ def test_a_folder_of_videos_becomes_a_model_that_reads_them(tmp_path):
     assert set(ours.sentence.split()) <= words
 
 
+@pytest.mark.once
 def test_what_no_model_can_learn_from_is_refused_before_any_training(tmp_path, caplog):
     equal = tmp_path / "equal"
     equal.mkdir()
