@@ -27,7 +27,7 @@ PAD, END, MASK = 0, 2, 4
 SENTENCE = np.array([*range(10, 26), END, PAD, PAD, PAD], "int32")
 SERIES = np.stack([np.arange(20) + 1, RNG.normal(size=20) + 9, np.ones(20)], axis=1).astype("float32")
 EDGES = np.stack([RNG.integers(0, 9, 20), RNG.integers(9, 12, 20)], axis=1).astype("int32")
-ADJACENCY = 1 + np.arange(12)[:, None] + np.arange(12).astype("float32")  # symmetric, no zeros
+ADJACENCY = (1 + np.arange(12)[:, None] + np.arange(12)).astype("float32")  # symmetric, no zeros
 
 # A layer of each kind and one sample for it.
 LAYERS = {
@@ -97,7 +97,9 @@ def test_all_of_them_inside_fit_and_saved(tmp_path):
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Concatenate()(outputs)))
     samples = [batch_of(sample) for _, sample in LAYERS.values()]
     model.compile(keras.optimizers.SGD(1e-9), loss="mse")
-    history = model.fit(samples, np.zeros((16, 2)), batch_size=12, epochs=2, shuffle=False, verbose=0)
+    history = model.fit(
+        samples, np.zeros((16, 2), "float32"), batch_size=16, epochs=2, shuffle=False, verbose=0
+    )
     first, second = history.history["loss"]
     assert np.isfinite(first) and first != second
     assert len(np.unique(model.predict(samples, verbose=0).round(3), axis=0)) == 1

@@ -150,7 +150,7 @@ def test_multi_crop_inside_fit_and_saved(tmp_path):
     )
     model = keras.Model(inputs, keras.layers.Dense(1)(pooled))
     model.compile("sgd", loss="mse")
-    history = model.fit(COPIES, np.zeros((16, 4, 1)), batch_size=12, verbose=0)
+    history = model.fit(COPIES, np.zeros((16, 4, 1)), batch_size=16, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     check_saved(model, COPIES, tmp_path)
 
