@@ -63,7 +63,7 @@ def test_a_step_moves_what_it_should_and_all_is_saved(name, tmp_path):
         assert_close(ours, theirs, 1e-6)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="compiles many steps")
+@pytest.mark.once
 @pytest.mark.parametrize("name", ALL)
 def test_half_precision(name):
     keras.config.set_dtype_policy("mixed_bfloat16")
