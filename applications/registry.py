@@ -131,7 +131,11 @@ APPLICATIONS: tuple[Application, ...] = (
         ),
         modality="X-ray images and text",
         summary="Drafts the report of a chest X-ray study from its views and the previous visit.",
-        state="planned",
+        state="ready",
+        model="applications.report_generation.mlrg:MLRG",
+        train="applications.report_generation.training:train",
+        claims="applications.report_generation.mlrg_claim:claims",
+        demo="demos.report_generation:build",
     ),
 )
 
