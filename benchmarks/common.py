@@ -1,0 +1,138 @@
+"""What benchmarks share: a process for each measurement, interleaved timing, memory, and where results go.
+
+A benchmark's script calls itself: `in_process(__file__, backend, request)` starts it again with `--child`, with
+the request as JSON on standard input; the child answers through `answer`.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+CHILD = "--child"
+_MARK = "result: "
+
+
+def in_process(
+    script: str, backend: str, request: dict, threads: int | None = 1, limit: float | None = None, **environment
+) -> dict:
+    """What the script answers to a request in a process of its own.
+
+    Args:
+        script: the benchmark's `__file__`.
+        backend: value of `KERAS_BACKEND` there.
+        request: anything that JSON knows.
+        threads: processor threads of the child; `None` leaves them to the framework.
+        limit: seconds after which the child is ended.
+        **environment: further variables of the child's environment.
+
+    Returns:
+        The answer, or `{"failed": reason}` if the child ended without one: out of memory or time, most often.
+    """
+    variables = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            variables.setdefault(name, str(threads))
+        if threads == 1:
+            flags = variables.get("XLA_FLAGS", "")
+            variables["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    try:
+        done = subprocess.run(
+            [sys.executable, script, CHILD],
+            input=json.dumps(request),
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"no result within {limit:.0f} s"}
+    for line in reversed(done.stdout.splitlines()):
+        if line.startswith(_MARK):
+            return json.loads(line.removeprefix(_MARK))
+    last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return {"failed": last[:200]}
+
+
+def is_child() -> bool:
+    """Whether this process was started by `in_process`."""
+    return CHILD in sys.argv[1:]
+
+
+def answer(measure: Callable[..., dict]) -> None:
+    """Reads the request, calls `measure(**request)` and prints what it returns."""
+    print(_MARK + json.dumps(measure(**json.load(sys.stdin))), flush=True)
+
+
+def interleaved(functions: dict[str, Callable[[], object]], repetitions: int, clock=time.process_time) -> dict:
+    """The least seconds of each function, which take turns so that what else the machine does meets all alike.
+
+    Args:
+        functions: each waits until its work is done. The first round, which compiles, is not counted.
+        repetitions: rounds that count, at least 1.
+        clock: the processor's time of this process by default; on an accelerator `time.perf_counter`.
+    """
+    best = dict.fromkeys(functions, float("inf"))
+    for repetition in range(repetitions + 1):
+        for name, function in functions.items():
+            started = clock()
+            function()
+            if repetition:
+                best[name] = min(best[name], clock() - started)
+    return best
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had so far, in MB; its growth is what a step needed."""
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def machine() -> dict:
+    """Where the numbers come from."""
+    import keras
+    import numpy
+
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def table(columns: list[str], rows: list[list]) -> str:
+    """A Markdown table; floats with three significant digits."""
+
+    def cell(value) -> str:
+        return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
+
+
+def write_results(folder: Path, name: str, results: dict, text: str, figure=None) -> None:
+    """Writes `NAME.json`, `NAME.md` and, of a matplotlib figure, `NAME.svg`; prints the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+    if figure is not None:
+        figure.savefig(folder / f"{name}.svg", bbox_inches="tight")
+    print(text)
