@@ -1,6 +1,6 @@
 """What benchmarks share: a process for each measurement, interleaved timing, memory, and where results go.
 
-A benchmark's script calls itself: `in_process(__file__, backend, request)` starts it again with `--child`, with
+A benchmark's script calls itself: `in_process(__file__, backend, request)` starts it again with `--child` and
 the request as JSON on standard input; the child answers through `answer`.
 """
 
@@ -18,7 +18,12 @@ _MARK = "result: "
 
 
 def in_process(
-    script: str, backend: str, request: dict, threads: int | None = 1, limit: float | None = None, **environment
+    script: str,
+    backend: str,
+    request: dict,
+    threads: int | None = 1,
+    limit: float | None = None,
+    **environment: str,
 ) -> dict:
     """What the script answers to a request in a process of its own.
 
@@ -69,8 +74,10 @@ def answer(measure: Callable[..., dict]) -> None:
     print(_MARK + json.dumps(measure(**json.load(sys.stdin))), flush=True)
 
 
-def interleaved(functions: dict[str, Callable[[], object]], repetitions: int, clock=time.process_time) -> dict:
-    """The least seconds of each function, which take turns so that what else the machine does meets all alike.
+def interleaved(
+    functions: dict[str, Callable[[], object]], repetitions: int, clock=time.process_time
+) -> dict:
+    """The least seconds of each function, which take turns: what else the machine does meets all.
 
     Args:
         functions: each waits until its work is done. The first round, which compiles, is not counted.
