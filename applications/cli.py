@@ -239,7 +239,7 @@ def reproduce(
     With --json each training is kept as it ends, in a file beside the results that is gone in the end; with
     --resume an interrupted experiment goes on from there.
     """
-    from applications.environment import check_backend, load_keras, versions
+    from applications.environment import check_backend, compilations_kept, load_keras, versions
 
     with requests_explained(), missing_packages_explained():
         row = built(task, paper, "claims")
@@ -260,7 +260,7 @@ def reproduce(
     from applications.tables import format_table
 
     results, kept = [], None
-    with missing_packages_explained():
+    with missing_packages_explained(), compilations_kept():
         load_keras()
         if file is not None:
             request = {"task": row.task, "paper": row.paper, "fast": fast, "backend": backend}

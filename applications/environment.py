@@ -96,6 +96,26 @@ def load_keras(seed: int = 0) -> None:
 
 
 @contextmanager
+def compilations_kept() -> Iterator[None]:
+    """In the block JAX, also in processes started there, compiles equal functions once.
+
+    An experiment makes the same model for each of its arms, and JAX would compile it each time. It keeps what
+    it compiled in a temporary folder, or in the one that `JAX_COMPILATION_CACHE_DIR` names. To be entered
+    before JAX is loaded.
+    """
+    name = "JAX_COMPILATION_CACHE_DIR"
+    if chosen_backend()[0] != "jax" or os.environ.get(name):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="keras-contrast-jax-", ignore_cleanup_errors=True) as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            del os.environ[name]
+
+
+@contextmanager
 def native_messages_hidden() -> Iterator[None]:
     """Takes what libraries print to standard error, and gives it back after an error in the block."""
     sys.stderr.flush()
