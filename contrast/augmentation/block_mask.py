@@ -5,11 +5,20 @@ from keras import ops
 
 from contrast.augmentation.images import checked_pair
 from contrast.augmentation.masks import checked_count, lowest, ranks
+from contrast.typing import Tensor
 
 
 def block_mask(
-    batch, height, width, ratio=None, count=None, area=None, aspect=(0.3, 1 / 0.3), blocks=None, seed=None
-):
+    batch: int,
+    height: int,
+    width: int,
+    ratio: float | None = None,
+    count: int | None = None,
+    area: tuple[float, float] | None = None,
+    aspect: tuple[float, float] = (0.3, 1 / 0.3),
+    blocks: int | None = None,
+    seed: int | keras.random.SeedGenerator | None = None,
+) -> Tensor:
     """Hides rectangles of a grid of patches, together the same number of patches in every row of the batch.
 
     Each row draws blocks one after the other, with an area, an aspect ratio (log-uniformly) and a place of

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -7,6 +9,7 @@ from contrast.augmentation.random_brightness_scale import RandomBrightnessScale
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
 from contrast.augmentation.random_solarize import RandomSolarize
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -33,11 +36,13 @@ class ImagePipeline(keras.Sequential):
     (4, 24, 24, 3)
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         self._check(inputs)
         return super().call(inputs, training=training, mask=mask)
 
-    def compute_output_spec(self, inputs, training=None, mask=None):
+    def compute_output_spec(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> keras.KerasTensor:
         self._check(inputs)
         return super().compute_output_spec(inputs, training=training, mask=mask)
 
@@ -46,7 +51,7 @@ class ImagePipeline(keras.Sequential):
         check_is_no_integer(images, (0, 1), self.name)
 
 
-def apart(seed, count):
+def apart(seed: int | Sequence[int] | None, count: int) -> list[int] | list[None]:
     """As many seeds far apart, from one int or several; `None` for each if `seed` is `None`.
 
     On PyTorch the n-th draw of a `keras.random.SeedGenerator` depends on its seed plus n: the draws of
@@ -58,8 +63,17 @@ def apart(seed, count):
 
 
 def photo_pipeline(
-    name, size, area, jitter, blur, solarize=0.0, color=True, sigma=(0.1, 2.0), jitter_rate=0.8, seed=None
-):
+    name: str,
+    size: int | tuple[int, int],
+    area: tuple[float, float],
+    jitter: tuple[float, float, float, float],
+    blur: float,
+    solarize: float = 0.0,
+    color: bool = True,
+    sigma: tuple[float, float] = (0.1, 2.0),
+    jitter_rate: float = 0.8,
+    seed: int | tuple[int, ...] | None = None,
+) -> ImagePipeline:
     """Crop and scale, flip, jitter, turn grey (0.2), blur and solarize, in this order, drawn per image.
 
     Args:

@@ -6,7 +6,14 @@ from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
 
 
-def simclr_augmentation(size, strength=0.5, blur=False, color=True, area=(0.08, 1.0), seed=None):
+def simclr_augmentation(
+    size: int | tuple[int, int],
+    strength: float = 0.5,
+    blur: bool = False,
+    color: bool = True,
+    area: tuple[float, float] = (0.08, 1.0),
+    seed: int | tuple[int, ...] | None = None,
+) -> ImagePipeline:
     """SimCLR's random view of an image, every step of it drawn per image.
 
     Crop and scale, flip horizontally, jitter the colours (probability 0.8), turn grey (0.2) and, if asked

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -10,7 +11,9 @@ from keras.src.random.seed_generator import global_seed_generator  # Keras offer
 from contrast import backend
 
 
-def collect(model, data=None) -> tuple[dict[str, np.ndarray], dict]:
+def collect(
+    model: keras.Model, data: keras.utils.PyDataset | None = None
+) -> tuple[dict[str, np.ndarray], dict]:
     """The state of a training between two epochs.
 
     Args:
@@ -40,7 +43,12 @@ def collect(model, data=None) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, description
 
 
-def put_back(model, data, arrays, description) -> None:
+def put_back(
+    model: keras.Model,
+    data: keras.utils.PyDataset | None,
+    arrays: Mapping[str, np.ndarray],
+    description: dict,
+) -> None:
     """Sets model, optimizer, data and global generators to a collected state.
 
     What the backend itself draws from is set only on the backend that the state is from.

@@ -1,7 +1,7 @@
 """What an encoder reads, one batch after the other, from arrays, files or a source of batches."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def source(data: Any, batch_size: int) -> "Arrays | Files | Batches":
 class Arrays:
     """Rows of one array, or of several in a dict; memory maps stay on disk."""
 
-    def __init__(self, data, batch_size):
+    def __init__(self, data: Any, batch_size: int) -> None:
         self.data, self.batch_size = _to_numpy(data), batch_size
         self.rows = _checked_rows(row_count(self.data))
 
@@ -48,7 +48,7 @@ class Arrays:
 class Files:
     """Lists of paths, which the preprocessing reads."""
 
-    def __init__(self, paths, batch_size):
+    def __init__(self, paths: Sequence[str | Path], batch_size: int) -> None:
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise FileNotFoundError(
@@ -75,7 +75,7 @@ class Files:
 class Batches:
     """Batches of a `keras.utils.PyDataset` or of anything that can be iterated over twice."""
 
-    def __init__(self, data):
+    def __init__(self, data: Any) -> None:
         if not isinstance(data, keras.utils.PyDataset | Iterable):
             raise TypeError(
                 "data must be an array, a dict of arrays, a list of paths, or batches to iterate over, got "

@@ -3,6 +3,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from contrast.typing import Tensor
+
 
 class QueueContents(NamedTuple):
     """What `MemoryQueue.read` returns: tensors without gradient.
@@ -54,7 +56,7 @@ class MemoryQueue(keras.Layer):
     Reference: [He et al., 2020](https://arxiv.org/abs/1911.05722), section 3.2.
     """
 
-    def __init__(self, size, dim, groups=None, **kwargs):
+    def __init__(self, size: int, dim: int, groups: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if min(size, dim, 1 if groups is None else groups) < 1:
             raise ValueError(f"size, dim and groups must be at least 1, got {size}, {dim} and {groups}.")
@@ -82,7 +84,7 @@ class MemoryQueue(keras.Layer):
         )
         self.built = True
 
-    def enqueue(self, embeddings, ids=None, group=None):
+    def enqueue(self, embeddings: Tensor, ids: Tensor | None = None, group: int | None = None) -> None:
         """Stores a batch in the place of the oldest embeddings.
 
         Args:
@@ -129,7 +131,7 @@ class MemoryQueue(keras.Layer):
         counts = counts + ops.cast(ops.sum(member, axis=0), "int32")
         self.counts.assign(ops.where(counts >= 2 * self.size, counts - self.size, counts))
 
-    def read(self, group=None):
+    def read(self, group: int | None = None) -> QueueContents:
         """Returns a copy of the content, which later calls of `enqueue` do not change.
 
         Args:
@@ -155,7 +157,7 @@ class MemoryQueue(keras.Layer):
             contents = (ops.take(content, group, axis=0) for content in contents)
         return QueueContents(*contents)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size, "dim": self.dim, "groups": self.groups}
 
     def _check_group(self, group, required):

@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -23,7 +24,7 @@ TAIL = 32
 class ArrayWriter:
     """Writes arrays one after the other; see `array_file`."""
 
-    def __init__(self, file):
+    def __init__(self, file: BinaryIO) -> None:
         self._file, self._contents = file, {}
         file.write(BEGIN)
 

@@ -102,7 +102,7 @@ def index_from(
 class IndexWriter:
     """Writes the file of an index as items come; only keys and metadata are kept in memory."""
 
-    def __init__(self, writer: ArrayWriter, distance: str, exact: bool | None):
+    def __init__(self, writer: ArrayWriter, distance: str, exact: bool | None) -> None:
         self.writer, self.distance, self.exact = writer, distance, exact
         self.keys, self.metadata, self.dim = ItemKeys(), [], None
 

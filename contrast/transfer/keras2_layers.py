@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from contrast.typing import Tensor
+
 COVERED = frozenset(
     [
         *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
@@ -62,7 +64,7 @@ OF_EVERY_LAYER = {"activity_regularizer", "dtype", "name"}
 
 
 @keras.saving.register_keras_serializable(package="contrast")
-def hard_sigmoid_of_keras2(x):
+def hard_sigmoid_of_keras2(x: Tensor) -> Tensor:
     """`clip(0.2 x + 0.5, 0, 1)`; Keras 3 calls `clip(x / 6 + 0.5, 0, 1)` by the name of hard sigmoid."""
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
