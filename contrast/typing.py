@@ -1,7 +1,7 @@
 """Names for what stands in signatures.
 
-The tensors of TensorFlow, JAX and PyTorch have no type in common: `Tensor` tells the reader what is meant, and is
-anything to a type checker. What NumPy reads is a `numpy.typing.ArrayLike`.
+The tensors of TensorFlow, JAX and PyTorch have no type in common: `Tensor` tells the reader what is meant,
+and is anything to a type checker. What NumPy reads is a `numpy.typing.ArrayLike`.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ def byol_augmentation(
     size: int | tuple[int, int],
     area: tuple[float, float] = (0.08, 1.0),
     color: bool = True,
-    seed: int | tuple[int, ...] | None = None,
+    seed: int | None = None,
 ) -> tuple[ImagePipeline, ...]:
     """BYOL's two random views of an image: the first is always blurred, the second may be solarized.
 

@@ -9,7 +9,7 @@ def dino_augmentation(
     global_area: tuple[float, float] = (0.4, 1.0),
     local_area: tuple[float, float] = (0.05, 0.4),
     color: bool = True,
-    seed: int | tuple[int, ...] | None = None,
+    seed: int | None = None,
 ) -> MultiCrop:
     """DINO's views of an image: two large ones, of which the second may be solarized, and several small ones.
 

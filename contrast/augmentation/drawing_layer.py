@@ -16,8 +16,8 @@ class DrawingLayer(keras.Layer):
         seed: int or `None`.
     """
 
-    arguments = ()
-    ranks = (3,)
+    arguments: tuple[str, ...] = ()
+    ranks: tuple[int, ...] = (3,)
     wanted = "an array"
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:

@@ -72,7 +72,7 @@ def photo_pipeline(
     color: bool = True,
     sigma: tuple[float, float] = (0.1, 2.0),
     jitter_rate: float = 0.8,
-    seed: int | tuple[int, ...] | None = None,
+    seed: int | Sequence[int] | None = None,
 ) -> ImagePipeline:
     """Crop and scale, flip, jitter, turn grey (0.2), blur and solarize, in this order, drawn per image.
 

@@ -5,7 +5,7 @@ def moco_v2_augmentation(
     size: int | tuple[int, int],
     area: tuple[float, float] = (0.2, 1.0),
     color: bool = True,
-    seed: int | tuple[int, ...] | None = None,
+    seed: int | None = None,
 ) -> ImagePipeline:
     """MoCo v2's random view of an image, which SimSiam uses as well; every step is drawn per image.
 

@@ -38,7 +38,7 @@ class MultiView(keras.Layer):
         self, augmentation: keras.Layer | Sequence[keras.Layer], views: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        each = list(augmentation) if isinstance(augmentation, list | tuple) else None
+        each: Any = list(augmentation) if isinstance(augmentation, list | tuple) else None
         if each is not None and (not each or views not in (None, len(each))):
             raise ValueError(
                 f"views must be the number of augmentations, at least 1, got views={views} and {len(each)} "
@@ -46,7 +46,7 @@ class MultiView(keras.Layer):
             )
         if each is None and (views is None or views < 1):
             raise ValueError(f"views must be at least 1, got {views}.")
-        self.augmentations = [augmentation] if each is None else each
+        self.augmentations: list[Any] = [augmentation] if each is None else each
         self.views = views if each is None else len(each)
         self.shared = each is None
 

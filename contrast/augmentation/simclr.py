@@ -12,7 +12,7 @@ def simclr_augmentation(
     blur: bool = False,
     color: bool = True,
     area: tuple[float, float] = (0.08, 1.0),
-    seed: int | tuple[int, ...] | None = None,
+    seed: int | None = None,
 ) -> ImagePipeline:
     """SimCLR's random view of an image, every step of it drawn per image.
 

@@ -9,7 +9,7 @@ def swav_augmentation(
     global_area: tuple[float, float] = (0.14, 1.0),
     local_area: tuple[float, float] = (0.05, 0.14),
     color: bool = True,
-    seed: int | tuple[int, ...] | None = None,
+    seed: int | None = None,
 ) -> MultiCrop:
     """SwAV's multi-crop views of an image: two large ones and several small ones, alike but for their crop.
 

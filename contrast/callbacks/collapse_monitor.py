@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from contrast.callbacks.embedding_callback import EmbeddingCallback, sample_arrays
-from contrast.metrics import effective_rank, uniformity
+from contrast.metrics.effective_rank import effective_rank
+from contrast.metrics.uniformity import uniformity
 from contrast.ops import l2_normalize
 
 logger = logging.getLogger("contrast")
@@ -146,7 +146,7 @@ class CollapseMonitor(EmbeddingCallback):
         return None, None
 
 
-def measure(embeddings: ArrayLike) -> dict[str, float]:
+def measure(embeddings: np.ndarray) -> dict[str, float]:
     """What `CollapseMonitor` logs, of embeddings `(n, dim)`; all NaN if one is not finite."""
     count, dim = embeddings.shape
     if not np.isfinite(embeddings).all():

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,8 @@ def collect(
             arrays[f"{group}_{index}"] = _array(variable)
     arrays |= {f"backend_{name}": state for name, state in backend.random_state().items()}
     version, internal, gauss = random.getstate()
-    kind, keys, *rest = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
+    kind, keys, *rest = numpy_state
     description = {
         "backend": keras.config.backend(),
         "variables": variables,

@@ -62,7 +62,7 @@ class ArrayBatches(keras.utils.PyDataset):
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.drop_remainder, self.unique_ids = drop_remainder, unique_ids
         self.epoch = 0
-        self._dealt = (None, None)
+        self._dealt: tuple[Any, Any] = (None, None)
         if unique_ids:
             self._batches = self._number_of_batches(arrays.get("ids"))
 

@@ -127,7 +127,7 @@ class RaggedBatches(keras.utils.PyDataset):
             raise ValueError(f"ids must be one a sequence, {len(sequences)}, got {len(ids)}.")
         self._ids, self._groups = ids, self._grouped(ids)
         self.epoch = 0
-        self._dealt = (None, None)
+        self._dealt: tuple[Any, Any] = (None, None)
 
     def __len__(self) -> int:
         return sum(batches for _, _, batches in self._groups)

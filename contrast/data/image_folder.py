@@ -2,12 +2,12 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
@@ -80,7 +80,7 @@ class ImageFolder:
         pictures = pictures.astype("float32") / 255
         return pictures if np.ndim(rows) else pictures[0]
 
-    def subset(self, rows: ArrayLike) -> "ImageFolder":
+    def subset(self, rows: Sequence[int] | np.ndarray) -> "ImageFolder":
         """The pictures of some rows as a folder of their own, with the same classes."""
         part = copy(self)
         part.paths, part.ids = [self.paths[row] for row in rows], self.ids[rows]

@@ -287,7 +287,7 @@ def generate(
     >>> print(texts.tokens[:, 0])
     [7 7 8]
     """
-    settings = {
+    settings: dict[str, Any] = {
         "start_id": start_id,
         "end_id": end_id,
         "max_length": max_length,

@@ -143,7 +143,7 @@ class ResidualBlock(keras.Layer):
             ],
             name="body",
         )
-        self.shortcut = None
+        self.shortcut: Any = None
 
     def build(self, input_shape: Shape) -> None:
         self.body.build(input_shape)

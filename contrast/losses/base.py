@@ -79,7 +79,7 @@ class ContrastiveLoss(keras.losses.Loss):
         *,
         negatives: Tensor | None = None,
         candidate_mask: Tensor | None = None,
-        references: References | None = None,
+        references: tuple[Tensor, Tensor, Tensor | None] | None = None,
         **masks: Any,
     ) -> Tensor:
         """Computes the loss.

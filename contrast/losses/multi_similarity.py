@@ -50,8 +50,8 @@ class MultiSimilarity(MetricLoss):
         reduction: str | None = "mean",
         name: str = "multi_similarity",
     ) -> None:
-        miner = MultiSimilarityMiner() if miner == "default" else miner
-        super().__init__("cosine", True, miner, tile_size, reduction, name)
+        chosen: Any = MultiSimilarityMiner() if miner == "default" else miner
+        super().__init__("cosine", True, chosen, tile_size, reduction, name)
         if not (alpha > 0 and beta > 0):
             raise ValueError(f"alpha and beta must be positive, got {alpha} and {beta}.")
         self.alpha, self.beta, self.base = alpha, beta, base

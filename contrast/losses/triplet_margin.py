@@ -5,7 +5,7 @@ from keras import ops
 
 from contrast.losses.base import check_choice
 from contrast.losses.metric_loss import MetricLoss
-from contrast.losses.miners import HardestPairs
+from contrast.losses.miners import HardestPairs, Miner
 from contrast.losses.pair_contrastive import AVERAGES
 from contrast.ops import (
     TILE_SIZE,
@@ -65,8 +65,8 @@ class TripletMargin(MetricLoss):
 
     def __init__(
         self,
-        margin: float = 0.2,
-        mining: str = "all",
+        margin: float | str = 0.2,
+        mining: Miner | str = "all",
         average: str = "nonzero",
         distance: str = "euclidean",
         normalize: bool = True,
@@ -90,11 +90,13 @@ class TripletMargin(MetricLoss):
                 )
         elif not margin >= 0:
             raise ValueError(f"margin must be at least 0 or 'soft', got {margin}.")
-        self.margin, self.mining, self.average = margin, mining, average
+        self.margin: Any = margin
+        self.mining: Any = mining
+        self.average = average
         self._one_each = (HardestPairs() if mining == "hard" else mining) if one_each else None
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor = None
+        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         if self._one_each is None:
             return super().anchor_losses(rows, columns, pairs)
@@ -105,7 +107,7 @@ class TripletMargin(MetricLoss):
             return [ops.cast(x, "float32") for x in found]
 
         fixed = [None if x is None else ops.stop_gradient(x) for x in (rows, columns)]
-        chosen = ops.cast(map_row_tiles(mined, *fixed, pairs, tile_size=self.tile_size), "int32")
+        chosen = ops.cast(map_row_tiles(mined, fixed[0], fixed[1], pairs, tile_size=self.tile_size), "int32")
         columns = rows if columns is None else columns
         positives, negatives = (ops.take(columns, chosen[:, index], axis=0) for index in (0, 1))
         violations = paired_distances(rows, positives, self.distance) - self.negative_distances(

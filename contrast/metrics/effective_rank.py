@@ -87,7 +87,8 @@ class EffectiveRank(keras.metrics.Metric):
         super().__init__(name=name, dtype="float32")
         self.center, self.normalize = center, normalize
         self.count = self.add_variable((), "zeros", dtype="float32", name="count")
-        self.total = self.moments = None
+        self.total: Any = None
+        self.moments: Any = None
 
     def update_state(self, y_true: Tensor | None, y_pred: Any, sample_weight: Tensor | None = None) -> None:
         """Adds a batch; see `contrast.metrics.Alignment.update_state`."""

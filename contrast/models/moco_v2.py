@@ -92,7 +92,7 @@ class MoCoV2(TaughtScheme):
     ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
         queries = outputs["embeddings"][:, 0]
-        keys = self.teach([outputs["keys"]], training)[:, 0]
+        keys = self.teach((outputs["keys"],), training)[:, 0]
         negatives, _, valid = self.queue.read()
         batch = ops.shape(queries)[0]
         # Row i sees its own key and the queue; the batch's other keys only while the queue is empty.

@@ -78,7 +78,7 @@ def index_from(
         _check_length(name, values, getattr(batches, "rows", None))
     prepare, done = preparation(preprocess), 0
     with contextlib.ExitStack() as stack:
-        index: EmbeddingIndex | IndexWriter = EmbeddingIndex(distance, exact=exact)
+        index: Any = EmbeddingIndex(distance, exact=exact)
         if path is not None:
             # The file takes its name only if this block ends well.
             index = IndexWriter(stack.enter_context(array_file(path)), distance, exact)

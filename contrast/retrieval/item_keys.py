@@ -21,7 +21,7 @@ class ItemKeys:
     """
 
     def __init__(self, values: np.ndarray | Sequence[str] | None = None) -> None:
-        self.values = np.empty(0, "int64") if values is None else values
+        self.values: Any = np.empty(0, "int64") if values is None else values
         self._rows: dict | None = None
 
     def __len__(self) -> int:

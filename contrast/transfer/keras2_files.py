@@ -104,7 +104,7 @@ def weights_of(model: Any) -> Keras2Weights:
     return Keras2Weights(dict(_layers_of(model, ())))
 
 
-def _layers_of(model, path) -> Iterator[tuple[tuple[str, ...], NamedArrays]]:
+def _layers_of(model: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], NamedArrays]]:
     seen: set[int] = set()
     for layer in model.layers:
         if type(layer).__name__ in MODELS:

@@ -1,7 +1,7 @@
 """Layers of Keras 2, made again in Keras 3 from their configs."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -74,7 +74,7 @@ class NotConvertibleError(ValueError):
 
 
 def convert_layer(
-    class_name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Callable]
+    class_name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Any]
 ) -> keras.Layer:
     """The Keras 3 layer for a class name and config of Keras 2, not yet built.
 
