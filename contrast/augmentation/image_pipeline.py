@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
 from contrast.augmentation.images import check_is_array, check_is_no_integer
 from contrast.augmentation.random_apply import RandomApply
@@ -9,6 +8,7 @@ from contrast.augmentation.random_brightness_scale import RandomBrightnessScale
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
 from contrast.augmentation.random_solarize import RandomSolarize
+from contrast.seeds import apart
 from contrast.typing import Tensor
 
 
@@ -49,17 +49,6 @@ class ImagePipeline(keras.Sequential):
     def _check(self, images):
         check_is_array(images, self.name)
         check_is_no_integer(images, (0, 1), self.name)
-
-
-def apart(seed: int | Sequence[int] | None, count: int) -> list[int] | list[None]:
-    """As many seeds far apart, from one int or several; `None` for each if `seed` is `None`.
-
-    On PyTorch the n-th draw of a `keras.random.SeedGenerator` depends on its seed plus n: the draws of
-    neighbouring seeds are not independent.
-    """
-    if seed is None:
-        return [None] * count
-    return [int(word) >> 2 for word in np.random.SeedSequence(seed).generate_state(count)]
 
 
 def photo_pipeline(

@@ -1,9 +1,10 @@
 import keras
 
-from contrast.augmentation.image_pipeline import ImagePipeline, apart
+from contrast.augmentation.image_pipeline import ImagePipeline
 from contrast.augmentation.random_apply import RandomApply
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
+from contrast.seeds import apart
 
 
 def simclr_augmentation(

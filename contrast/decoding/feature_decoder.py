@@ -6,6 +6,7 @@ from keras import ops
 
 from contrast.decoding.decoder_block import DecoderBlock
 from contrast.decoding.targets import integer_ids
+from contrast.seeds import apart
 from contrast.typing import Shape, Tensor
 
 
@@ -84,18 +85,19 @@ class FeatureDecoder(keras.Model):
         self.embedding = keras.layers.Embedding(
             vocabulary_size, dim, embeddings_initializer=_initializer(), dtype=self.dtype_policy
         )
-        self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
+        embedding_seed, *block_seeds = apart(seed, 1 + depth)
+        self.dropout = keras.layers.Dropout(dropout, seed=embedding_seed, dtype=self.dtype_policy)
         self.blocks = [
             DecoderBlock(
                 heads,
                 mlp_ratio,
                 activation,
                 dropout,
-                None if seed is None else seed + 1 + number,
+                block_seed,
                 name=f"block_{number}",
                 dtype=self.dtype_policy,
             )
-            for number in range(depth)
+            for number, block_seed in enumerate(block_seeds)
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=self.dtype_policy)
         if not tied:

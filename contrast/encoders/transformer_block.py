@@ -4,6 +4,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from contrast.seeds import apart
 from contrast.typing import Shape, Tensor
 
 
@@ -116,9 +117,9 @@ def transformer_blocks(
             heads,
             mlp_ratio,
             dropout,
-            None if seed is None else seed + number,
+            block_seed,
             name=f"block_{number}",
             dtype=dtype,
         )
-        for number in range(depth)
+        for number, block_seed in enumerate(apart(seed, depth))
     ]

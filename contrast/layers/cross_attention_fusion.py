@@ -4,6 +4,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from contrast.seeds import apart
 from contrast.typing import Shape, Tensor
 
 
@@ -79,11 +80,11 @@ class CrossAttentionFusion(keras.Layer):
                 head_dim,
                 mlp_dim,
                 dropout,
-                None if seed is None else seed + number,
+                block_seed,
                 name=f"block_{number}",
                 dtype=self.dtype_policy,
             )
-            for number in range(depth)
+            for number, block_seed in enumerate(apart(seed, depth))
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=self.dtype_policy)
 
