@@ -3,8 +3,8 @@
     python scripts/third_party.py            renews the table
     python scripts/third_party.py --check    changes nothing; fails if the table is out of date
 
-To be run in the environment that `python3 scripts/dev.py setup` makes. A package that constraints.txt pins for
-other machines only keeps the row that it has.
+To be run in the environment that `python3 scripts/dev.py setup` makes. A package that constraints.txt pins
+for other machines only keeps the row that it has.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def installed_by() -> dict[str, list[str]]:
 
 
 def licence(name: str) -> str | None:
-    """What the package's metadata say, in the order in which the standard wants them read; `None` if absent."""
+    """What the package's metadata say, their newest field first; `None` if it is not installed."""
     try:
         metadata = importlib.metadata.metadata(name)
     except importlib.metadata.PackageNotFoundError:

@@ -65,7 +65,7 @@ class BYOL(TaughtScheme):
         super().__init__(encoder, augmentation, head, momentum, total_steps, dtype=dtype, **kwargs)
         self.predictor = make_head(predictor, batch_norm=True, dtype=dtype)
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         check_predictor(head_dim(self.predictor, self.embedding_dim), self.embedding_dim)
 

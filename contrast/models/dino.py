@@ -112,7 +112,7 @@ class DINO(TaughtScheme):
         """There must be a view to predict from."""
         return max(2, self.full_views)
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         self.prototypes = Prototypes(self.prototype_count, self.embedding_dim)
         self.teacher_prototypes = MomentumEncoder(self.prototypes, self.teacher.momentum, copy_first=True)

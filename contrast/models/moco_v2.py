@@ -74,7 +74,7 @@ class MoCoV2(TaughtScheme):
         self.temperature, self.queue_size = temperature, queue_size
         InfoNCE(temperature)  # refuses a bad temperature now
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         self.queue = MemoryQueue(self.queue_size, self.embedding_dim)
 

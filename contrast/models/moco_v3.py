@@ -67,7 +67,7 @@ class MoCoV3(TaughtScheme):
         self.predictor, self.temperature = make_head(predictor, **style), temperature
         InfoNCE(temperature)  # refuses a bad temperature now
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         check_predictor(head_dim(self.predictor, self.embedding_dim), self.embedding_dim)
 

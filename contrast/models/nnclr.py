@@ -71,7 +71,7 @@ class NNCLR(Scheme):
         self.temperature, self.queue_size = temperature, queue_size
         InfoNCE(temperature)  # refuses a bad temperature now
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
         check_predictor(head_dim(self.predictor, dim), dim)
         self.queue = MemoryQueue(self.queue_size, dim)

@@ -57,7 +57,7 @@ class SimSiam(Scheme):
         super().__init__(encoder, augmentation, head, dtype=dtype, **kwargs)
         self.predictor = make_head(predictor, batch_norm=True, dtype=dtype)
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
         check_predictor(head_dim(self.predictor, dim), dim)
 

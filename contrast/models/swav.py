@@ -95,7 +95,7 @@ class SwAV(Scheme):
         """There must be a view to predict from."""
         return max(2, self.full_views)
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
         self.prototypes = Prototypes(
             self.prototype_count, dim, self.sinkhorn_temperature, self.sinkhorn_iterations

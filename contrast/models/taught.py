@@ -40,7 +40,7 @@ class TaughtScheme(Scheme):
             )
         self.momentum, self.total_steps = momentum, total_steps
 
-    def build_parts(self, features: Tensor) -> None:
+    def build_parts(self, features: int) -> None:
         self.embedding_dim = head_dim(self.projector, features)
         momentum = self.momentum
         if self.total_steps is not None:
