@@ -10,7 +10,7 @@ from contrast.typing import Tensor
 
 
 def block_mask(
-    batch: int,
+    batch: int | Tensor,
     height: int,
     width: int,
     ratio: float | None = None,

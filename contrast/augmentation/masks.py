@@ -7,7 +7,7 @@ from contrast.typing import Tensor
 
 
 def random_mask(
-    batch: int,
+    batch: int | Tensor,
     tokens: int,
     ratio: float | None = None,
     count: int | None = None,

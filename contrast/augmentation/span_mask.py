@@ -6,7 +6,7 @@ from contrast.typing import Tensor
 
 
 def span_mask(
-    batch: int,
+    batch: int | Tensor,
     length: int,
     span: int = 10,
     start: float | None = None,

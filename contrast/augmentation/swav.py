@@ -3,8 +3,8 @@ from contrast.augmentation.multi_crop import MultiCrop, check_sizes
 
 
 def swav_augmentation(
-    global_size: int,
-    local_size: int,
+    global_size: int | tuple[int, int],
+    local_size: int | tuple[int, int],
     local_views: int = 6,
     global_area: tuple[float, float] = (0.14, 1.0),
     local_area: tuple[float, float] = (0.05, 0.14),

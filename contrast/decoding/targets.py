@@ -5,7 +5,7 @@ from keras import ops
 from contrast.typing import Tensor
 
 
-def shift_right(ids: Tensor, start_id: int) -> Tensor:
+def shift_right(ids: Tensor, start_id: int | Tensor) -> Tensor:
     """What the decoder reads when it learns to write `ids`: everything moved one place to the right.
 
     Where a text is shorter than the array, its last token moves to a place whose target is padding and where

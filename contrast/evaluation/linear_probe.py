@@ -1,5 +1,6 @@
 import logging
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +22,7 @@ def linear_probe(
     train_labels: ArrayLike,
     test_features: ArrayLike,
     test_labels: ArrayLike,
-    C: float | None = None,  # noqa: N803
+    C: float | Sequence[float] | None = None,  # noqa: N803
     validation: float = 0.2,
     max_iter: int = 1000,
     seed: int = 0,

@@ -84,7 +84,9 @@ class MemoryQueue(keras.Layer):
         )
         self.built = True
 
-    def enqueue(self, embeddings: Tensor, ids: Tensor | None = None, group: int | None = None) -> None:
+    def enqueue(
+        self, embeddings: Tensor, ids: Tensor | None = None, group: int | Tensor | None = None
+    ) -> None:
         """Stores a batch in the place of the oldest embeddings.
 
         Args:
@@ -115,14 +117,14 @@ class MemoryQueue(keras.Layer):
             ids = ops.full((batch,), -1, "int32")
         else:
             ids = _integers("ids", ids, [(length,)])[-self.size :]
-        group = _integers("group", 0 if group is None else group, [(), (length,)])
-        group = group[-self.size :] if len(group.shape) else ops.broadcast_to(group, (batch,))
+        groups = _integers("group", 0 if group is None else group, [(), (length,)])
+        groups = groups[-self.size :] if len(groups.shape) else ops.broadcast_to(groups, (batch,))
 
-        member = ops.equal(group[:, None], ops.arange(self._rings, dtype="int32")[None, :])
+        member = ops.equal(groups[:, None], ops.arange(self._rings, dtype="int32")[None, :])
         stored, member = ops.any(member, axis=1), ops.cast(member, "int32")
         counts = ops.copy(self.counts)
         order = ops.cumsum(member, axis=0) - 1 + counts[None, :]
-        place = ops.cast(ops.sum(member * order, axis=1) % self.size, "int32") + group * self.size
+        place = ops.cast(ops.sum(member * order, axis=1) % self.size, "int32") + groups * self.size
         place = ops.where(stored, place, self._rings * self.size)[:, None]
         embeddings = ops.where(stored[:, None], embeddings, 0.0)
         ids = ops.where(stored, ids, -1)
@@ -131,7 +133,7 @@ class MemoryQueue(keras.Layer):
         counts = counts + ops.cast(ops.sum(member, axis=0), "int32")
         self.counts.assign(ops.where(counts >= 2 * self.size, counts - self.size, counts))
 
-    def read(self, group: int | None = None) -> QueueContents:
+    def read(self, group: int | Tensor | None = None) -> QueueContents:
         """Returns a copy of the content, which later calls of `enqueue` do not change.
 
         Args:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, Self
 
 import keras
@@ -67,7 +68,7 @@ class MomentumEncoder(keras.Layer):
     def __init__(
         self,
         encoder: keras.Layer,
-        momentum: float = 0.99,
+        momentum: float | Callable[[Any], Any] = 0.99,
         batch_statistics: str = "own",
         copy_first: bool = False,
         **kwargs: Any,

@@ -43,7 +43,7 @@ class ProjectionHead(keras.Layer):
         dims: Sequence[int] = (512, 128),
         activation: str | Callable[[Any], Any] | None = "relu",
         batch_norm: bool = False,
-        use_bias: bool = True,
+        use_bias: bool | Sequence[bool] = True,
         normalize: bool = False,
         kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
         **kwargs: Any,

@@ -43,7 +43,7 @@ class PN(TripletMargin):
 
     def __init__(
         self,
-        margin: float = 1.0,
+        margin: float | str = 1.0,
         positive: str = "hard",
         negative: str = "semi_hard",
         average: str = "all",

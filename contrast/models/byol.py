@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -56,7 +56,7 @@ class BYOL(TaughtScheme):
         augmentation: keras.Layer | None = None,
         projector: Sequence[int] | keras.Layer = (4096, 256),
         predictor: Sequence[int] | keras.Layer = (4096, 256),
-        momentum: float = 0.996,
+        momentum: float | Callable[[Any], Any] = 0.996,
         total_steps: int | None = None,
         dtype: Any = None,
         **kwargs: Any,

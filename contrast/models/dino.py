@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -81,7 +81,7 @@ class DINO(TaughtScheme):
         center_momentum: float = 0.9,
         full_views: int = 2,
         freeze_steps: int = 1251,
-        momentum: float = 0.996,
+        momentum: float | Callable[[Any], Any] = 0.996,
         total_steps: int | None = None,
         batch_norm: bool = False,
         dtype: Any = None,

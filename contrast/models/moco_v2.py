@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -64,7 +64,7 @@ class MoCoV2(TaughtScheme):
         projector: Sequence[int] | keras.Layer = (2048, 128),
         temperature: float = 0.2,
         queue_size: int = 65536,
-        momentum: float = 0.999,
+        momentum: float | Callable[[Any], Any] = 0.999,
         total_steps: int | None = None,
         dtype: Any = None,
         **kwargs: Any,

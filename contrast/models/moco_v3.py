@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -56,7 +56,7 @@ class MoCoV3(TaughtScheme):
         projector: Sequence[int] | keras.Layer = (4096, 4096, 256),
         predictor: Sequence[int] | keras.Layer = (4096, 256),
         temperature: float = 0.2,
-        momentum: float = 0.99,
+        momentum: float | Callable[[Any], Any] = 0.99,
         total_steps: int | None = None,
         dtype: Any = None,
         **kwargs: Any,

@@ -1,5 +1,6 @@
 """Schemes in which a momentum encoder makes the targets."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -28,7 +29,7 @@ class TaughtScheme(Scheme):
         encoder: keras.Layer,
         augmentation: keras.Layer | None = None,
         projector: keras.Layer | None = None,
-        momentum: float = 0.99,
+        momentum: float | Callable[[Any], Any] = 0.99,
         total_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -42,7 +43,7 @@ class TaughtScheme(Scheme):
 
     def build_parts(self, features: int) -> None:
         self.embedding_dim = head_dim(self.projector, features)
-        momentum = self.momentum
+        momentum: Any = self.momentum
         if self.total_steps is not None:
             momentum = WarmupCosine(momentum, self.total_steps, end=1.0)
         self.teacher = MomentumEncoder(self.encoder, momentum, copy_first=True)

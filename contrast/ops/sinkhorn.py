@@ -5,7 +5,7 @@ from keras import ops
 from contrast.typing import Tensor
 
 
-def sinkhorn(scores: Tensor, temperature: float = 0.05, iterations: int = 3) -> Tensor:
+def sinkhorn(scores: Tensor, temperature: float | Tensor = 0.05, iterations: int = 3) -> Tensor:
     r"""Assigns samples to prototypes so that every prototype receives the same mass.
 
     Alternately scales the columns and the rows of $e^{S_{ik} / \tau}$, in logarithms and float32:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from contrast.retrieval.array_file import array_file
+from contrast.retrieval.calibration import Calibration
 from contrast.retrieval.index_file import finish_index, read_index
 from contrast.retrieval.item_keys import NO_NUMBER, NO_TEXT, ItemKeys
 from contrast.retrieval.matrices import as_array, finite_matrix, unit
@@ -202,7 +203,7 @@ class EmbeddingIndex:
         distances = np.pad(self._distances(found.similarities), missing, constant_values=np.inf)
         return SearchResult(self._keys.at(rows), distances)
 
-    def match(self, queries: ArrayLike, threshold: float) -> SearchResult:
+    def match(self, queries: ArrayLike, threshold: float | Calibration) -> SearchResult:
         """The nearest item of each query, or none if it is farther than the threshold.
 
         Args:
@@ -218,7 +219,8 @@ class EmbeddingIndex:
         """
         found = self.search(queries, 1)
         keys, distances = found.keys[:, 0].copy(), found.distances[:, 0]
-        near = distances <= float(getattr(threshold, "threshold", threshold))
+        largest = threshold.threshold if isinstance(threshold, Calibration) else threshold
+        near = distances <= float(largest)
         keys[~near] = NO_TEXT if self._keys.are_texts else NO_NUMBER
         return SearchResult(keys, distances)
 
