@@ -6,7 +6,7 @@ from keras import ops
 from contrast.losses.base import check_choice
 from contrast.losses.metric_loss import MetricLoss, count_of
 from contrast.losses.miners import Miner
-from contrast.ops import TILE_SIZE, Pairs
+from contrast.ops import TILE_SIZE
 from contrast.typing import Tensor
 
 AVERAGES = ("nonzero", "all")
@@ -76,7 +76,12 @@ class PairContrastive(MetricLoss):
         )
 
     def losses_and_counts(
-        self, positive: Tensor, positive_count: Tensor, negative: Tensor, negative_count: Tensor, pairs: Pairs
+        self,
+        positive: Tensor,
+        positive_count: Tensor,
+        negative: Tensor,
+        negative_count: Tensor,
+        pairs: Tensor,
     ) -> tuple[Tensor, Tensor]:
         counts = ops.cast(ops.greater(pairs, 0), "float32")
         losses = positive / _at_least_one(positive_count) + negative / _at_least_one(negative_count)
