@@ -85,7 +85,7 @@ class Walk:
 
     def run(self, *command: str | Path, cwd: Path | None = None, **variables: str) -> str:
         """Standard output of a command; its whole output is shown if it fails."""
-        print("$", " ".join(map(str, command)).strip().partition("\n")[0], flush=True)
+        print("$", " ".join(" ".join(map(str, command)).split())[:200], flush=True)
         done = subprocess.run(
             list(map(str, command)),
             cwd=cwd or self.folder,
