@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -15,8 +16,8 @@ def block_mask(
     width: int,
     ratio: float | None = None,
     count: int | None = None,
-    area: tuple[float, float] | None = None,
-    aspect: tuple[float, float] = (0.3, 1 / 0.3),
+    area: Sequence[float] | None = None,
+    aspect: Sequence[float] = (0.3, 1 / 0.3),
     blocks: int | None = None,
     seed: int | keras.random.SeedGenerator | None = None,
 ) -> Tensor:

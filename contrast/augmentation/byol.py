@@ -1,11 +1,13 @@
+from collections.abc import Sequence
+
 from contrast.augmentation.image_pipeline import ImagePipeline, photo_pipeline
 
 JITTER = (0.4, 0.4, 0.2, 0.1)  # brightness, contrast, saturation, hue; table 6
 
 
 def byol_augmentation(
-    size: int | tuple[int, int],
-    area: tuple[float, float] = (0.08, 1.0),
+    size: int | Sequence[int],
+    area: Sequence[float] = (0.08, 1.0),
     color: bool = True,
     seed: int | None = None,
 ) -> tuple[ImagePipeline, ...]:

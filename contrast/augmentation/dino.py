@@ -1,13 +1,15 @@
+from collections.abc import Sequence
+
 from contrast.augmentation.image_pipeline import photo_pipeline
 from contrast.augmentation.multi_crop import MultiCrop, check_sizes
 
 
 def dino_augmentation(
-    global_size: int | tuple[int, int],
-    local_size: int | tuple[int, int],
+    global_size: int | Sequence[int],
+    local_size: int | Sequence[int],
     local_views: int = 8,
-    global_area: tuple[float, float] = (0.4, 1.0),
-    local_area: tuple[float, float] = (0.05, 0.4),
+    global_area: Sequence[float] = (0.4, 1.0),
+    local_area: Sequence[float] = (0.05, 0.4),
     color: bool = True,
     seed: int | None = None,
 ) -> MultiCrop:

@@ -53,13 +53,13 @@ class ImagePipeline(keras.Sequential):
 
 def photo_pipeline(
     name: str,
-    size: int | tuple[int, int],
-    area: tuple[float, float],
+    size: int | Sequence[int],
+    area: Sequence[float],
     jitter: tuple[float, float, float, float],
     blur: float,
     solarize: float = 0.0,
     color: bool = True,
-    sigma: tuple[float, float] = (0.1, 2.0),
+    sigma: Sequence[float] = (0.1, 2.0),
     jitter_rate: float = 0.8,
     seed: int | Sequence[int] | None = None,
 ) -> ImagePipeline:

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
+
 from contrast.augmentation.image_pipeline import ImagePipeline, photo_pipeline
 
 
 def moco_v2_augmentation(
-    size: int | tuple[int, int],
-    area: tuple[float, float] = (0.2, 1.0),
+    size: int | Sequence[int],
+    area: Sequence[float] = (0.2, 1.0),
     color: bool = True,
     seed: int | None = None,
 ) -> ImagePipeline:

@@ -104,7 +104,7 @@ def _views(kind, augmentation, views, usual, dtype):
         raise ValueError(f"{kind}_{error}") from None
 
 
-def check_sizes(global_size: int | tuple[int, int], local_size: int | tuple[int, int]) -> None:
+def check_sizes(global_size: int | Sequence[int], local_size: int | Sequence[int]) -> None:
     """Raises a ValueError if the small views are larger than the large ones."""
     large, small = (
         (size, size) if isinstance(size, int) else tuple(size) for size in (global_size, local_size)

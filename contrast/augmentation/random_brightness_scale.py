@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -36,7 +37,7 @@ class RandomBrightnessScale(keras.Layer):
     def __init__(
         self,
         factor: float = 0.4,
-        value_range: tuple[float, float] | None = (0.0, 1.0),
+        value_range: Sequence[float] | None = (0.0, 1.0),
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:

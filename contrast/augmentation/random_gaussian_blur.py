@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -36,8 +37,8 @@ class RandomGaussianBlur(keras.Layer):
 
     def __init__(
         self,
-        sigma: tuple[float, float] = (0.1, 2.0),
-        value_range: tuple[float, float] | None = (0.0, 1.0),
+        sigma: Sequence[float] = (0.1, 2.0),
+        value_range: Sequence[float] | None = (0.0, 1.0),
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -43,10 +44,10 @@ class RandomResizedCrop(keras.Layer):
 
     def __init__(
         self,
-        size: int | tuple[int, int],
-        area: tuple[float, float] = (0.08, 1.0),
-        aspect: tuple[float, float] = (3 / 4, 4 / 3),
-        value_range: tuple[float, float] | None = (0.0, 1.0),
+        size: int | Sequence[int],
+        area: Sequence[float] = (0.08, 1.0),
+        aspect: Sequence[float] = (3 / 4, 4 / 3),
+        value_range: Sequence[float] | None = (0.0, 1.0),
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:

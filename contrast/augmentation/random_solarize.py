@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -38,7 +39,7 @@ class RandomSolarize(keras.Layer):
         self,
         probability: float = 0.2,
         threshold: float = 0.5,
-        value_range: tuple[float, float] | None = (0.0, 1.0),
+        value_range: Sequence[float] | None = (0.0, 1.0),
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:

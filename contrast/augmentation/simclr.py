@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import keras
 
 from contrast.augmentation.image_pipeline import ImagePipeline
@@ -8,11 +10,11 @@ from contrast.seeds import apart
 
 
 def simclr_augmentation(
-    size: int | tuple[int, int],
+    size: int | Sequence[int],
     strength: float = 0.5,
     blur: bool = False,
     color: bool = True,
-    area: tuple[float, float] = (0.08, 1.0),
+    area: Sequence[float] = (0.08, 1.0),
     seed: int | None = None,
 ) -> ImagePipeline:
     """SimCLR's random view of an image, every step of it drawn per image.

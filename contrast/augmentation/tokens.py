@@ -137,7 +137,7 @@ class RandomTokenCropping(TokenLayer):
 
     def __init__(
         self,
-        share: tuple[float, float] = (0.5, 1.0),
+        share: Sequence[float] = (0.5, 1.0),
         pad_id: int = 0,
         kept_ids: Sequence[int] = (),
         seed: int | None = None,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def views_from_tf_data(dataset: Any, augmentation: Callable[[Any], Any], views: int = 2) -> Any:
+def views_from_tf_data(dataset: Any, augmentation: Callable[..., Any], views: int = 2) -> Any:
     """Turns a batched `tf.data.Dataset` of samples into one of views `(batch, views, ...)`.
 
     Args:

@@ -23,7 +23,7 @@ def full_batches(ids: np.ndarray, batch_size: int) -> int:
 def smallest_number_of_batches(ids: np.ndarray, batch_size: int) -> int:
     """The fewest batches of at most `batch_size` rows that hold all rows and no id twice."""
     counts = np.unique(ids, return_counts=True)[1]
-    return max(-(-len(ids) // batch_size), counts.max(initial=0))
+    return max(-(-len(ids) // batch_size), int(counts.max(initial=0)))
 
 
 def deal(ids: np.ndarray, batches: int, generator: np.random.Generator | None = None) -> list[np.ndarray]:

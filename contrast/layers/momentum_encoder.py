@@ -5,8 +5,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from contrast.typing import Shape
-
 BATCH_STATISTICS = ("own", "ema", "copy")
 
 
@@ -148,7 +146,7 @@ class MomentumEncoder(keras.Layer):
             training = False
         return keras.tree.map_structure(ops.stop_gradient, self.encoder(inputs, training=training))
 
-    def compute_output_shape(self, input_shape: Shape) -> Any:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return self.encoder.compute_output_shape(input_shape)
 
     def get_config(self) -> dict[str, Any]:

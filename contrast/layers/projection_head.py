@@ -45,7 +45,7 @@ class ProjectionHead(keras.Layer):
         batch_norm: bool = False,
         use_bias: bool | Sequence[bool] = True,
         normalize: bool = False,
-        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        kernel_initializer: str | dict | keras.initializers.Initializer = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -66,7 +66,7 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
     def __init__(
         self,
         parts: Sequence[Part],
-        default: keras.optimizers.Optimizer | None = None,
+        default: str | keras.optimizers.Optimizer | None = None,
         no_weight_decay: Sequence[str | keras.Variable] = (),
         name: str = "partitioned",
         assignment: Any = None,

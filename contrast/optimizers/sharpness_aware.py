@@ -63,7 +63,7 @@ class SharpnessAware(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: str | keras.optimizers.Optimizer,
         rho: float = 0.05,
         adaptive: bool = False,
         name: str = "sharpness_aware",

@@ -110,7 +110,7 @@ class EmbeddingIndex:
         view.flags.writeable = False
         return view
 
-    def metadata(self, keys: Sequence | np.ndarray) -> list:
+    def metadata(self, keys: ArrayLike) -> list:
         """What was added with these keys, in their order; `None` for items that came without.
 
         Raises:
@@ -122,7 +122,7 @@ class EmbeddingIndex:
     def add(
         self,
         embeddings: ArrayLike,
-        keys: Sequence | np.ndarray | None = None,
+        keys: ArrayLike | None = None,
         metadata: Sequence | None = None,
     ) -> np.ndarray:
         """Adds items, all or none of them.
@@ -159,7 +159,7 @@ class EmbeddingIndex:
         self.dim = rows.shape[1]
         return np.array(keys, object) if isinstance(keys, list) else keys
 
-    def remove(self, keys: Sequence | np.ndarray) -> None:
+    def remove(self, keys: ArrayLike) -> None:
         """Forgets items, all or none of them; a memory-mapped index is copied into memory first.
 
         Args:

@@ -37,7 +37,7 @@ class NearestNeighborScore:
     Reference: [Sohn et al., 2021](https://arxiv.org/abs/2011.02578), for features of a contrastive encoder.
     """
 
-    def __init__(self, bank: ArrayLike, copies: str = "mean_score", **kwargs: Any) -> None:
+    def __init__(self, bank: ArrayLike | NearestNeighbors, copies: str = "mean_score", **kwargs: Any) -> None:
         if copies not in COPIES:
             raise ValueError(f"copies must be 'mean_score' or 'mean_feature', got {copies!r}.")
         self.copies = copies
