@@ -3,7 +3,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -93,7 +92,7 @@ class CollapseMonitor(EmbeddingCallback):
     def __init__(
         self,
         samples: Any,
-        encoder: keras.Layer | None = None,
+        encoder: Callable[..., Any] | None = None,
         every: int = 1,
         select: Callable[[Any], Any] | None = None,
         batch_size: int = 256,

@@ -15,7 +15,7 @@ class EmbeddingCallback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        encoder: keras.Layer | None,
+        encoder: Callable[..., Any] | None,
         every: int,
         select: Callable[[Any], Any] | None,
         batch_size: int,

@@ -2,7 +2,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -55,7 +54,7 @@ class EvaluateEmbeddings(EmbeddingCallback):
     def __init__(
         self,
         scores: Callable[[Callable[[Any], np.ndarray]], dict[str, float]],
-        encoder: keras.Layer | None = None,
+        encoder: Callable[..., Any] | None = None,
         every: int = 1,
         select: Callable[[Any], Any] | None = None,
         batch_size: int = 256,
@@ -110,7 +109,7 @@ class LinearProbe(EvaluateEmbeddings):
         self,
         train: tuple[Any, ArrayLike],
         test: tuple[Any, ArrayLike],
-        encoder: keras.Layer | None = None,
+        encoder: Callable[..., Any] | None = None,
         every: int = 1,
         select: Callable[[Any], Any] | None = None,
         batch_size: int = 256,
@@ -146,7 +145,7 @@ class KNNProbe(EvaluateEmbeddings):
         self,
         train: tuple[Any, ArrayLike],
         test: tuple[Any, ArrayLike],
-        encoder: keras.Layer | None = None,
+        encoder: Callable[..., Any] | None = None,
         every: int = 1,
         select: Callable[[Any], Any] | None = None,
         batch_size: int = 256,
@@ -183,7 +182,7 @@ class RetrievalEvaluation(EvaluateEmbeddings):
         self,
         queries: tuple[Any, ArrayLike],
         gallery: tuple[Any, ArrayLike] | None = None,
-        encoder: keras.Layer | None = None,
+        encoder: Callable[..., Any] | None = None,
         every: int = 1,
         select: Callable[[Any], Any] | None = None,
         batch_size: int = 256,

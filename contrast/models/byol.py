@@ -69,7 +69,7 @@ class BYOL(TaughtScheme):
         super().build_parts(features)
         check_predictor(head_dim(self.predictor, self.embedding_dim), self.embedding_dim)
 
-    def outputs(self, views: tuple[Tensor, ...], training: bool | None) -> dict[str, Any]:
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)
         predictions = over_views(self.predictor, embeddings, training=training)
         return {"embeddings": embeddings, "predictions": predictions, "views": views}

@@ -121,7 +121,7 @@ class DINO(TaughtScheme):
             shape=(), initializer="zeros", dtype="int32", trainable=False, name="step"
         )
 
-    def outputs(self, views: tuple[Tensor, ...], training: bool | None) -> dict[str, Any]:
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         T = self.full_views
         full = (views[0][:, :T],) if views[0].shape[1] >= T else separate(views)[:T]
         return {**super().outputs(views, training), "full_views": full}

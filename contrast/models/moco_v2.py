@@ -78,7 +78,7 @@ class MoCoV2(TaughtScheme):
         super().build_parts(features)
         self.queue = MemoryQueue(self.queue_size, self.embedding_dim)
 
-    def outputs(self, views: tuple[Tensor, ...], training: bool | None) -> dict[str, Any]:
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         views = separate(views)
         return {"embeddings": self.project(self.encode(views[:1], training), training), "keys": views[1]}
 

@@ -76,7 +76,7 @@ class NNCLR(Scheme):
         check_predictor(head_dim(self.predictor, dim), dim)
         self.queue = MemoryQueue(self.queue_size, dim)
 
-    def outputs(self, views: tuple[Tensor, ...], training: bool | None) -> dict[str, Any]:
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)
         predictions = over_views(self.predictor, embeddings, training=training)
         return {"embeddings": embeddings, "predictions": predictions}

@@ -61,7 +61,7 @@ class SimSiam(Scheme):
         dim = head_dim(self.projector, features)
         check_predictor(head_dim(self.predictor, dim), dim)
 
-    def outputs(self, views: tuple[Tensor, ...], training: bool | None) -> dict[str, Any]:
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)
         predictions = over_views(self.predictor, embeddings, training=training)
         return {"embeddings": embeddings, "predictions": predictions}

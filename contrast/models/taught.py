@@ -1,6 +1,6 @@
 """Schemes in which a momentum encoder makes the targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -49,7 +49,7 @@ class TaughtScheme(Scheme):
         self.teacher = MomentumEncoder(self.encoder, momentum, copy_first=True)
         self.teacher_projector = MomentumEncoder(self.projector, momentum, copy_first=True)
 
-    def teach(self, views: tuple[Tensor, ...], training: bool | None) -> Tensor:
+    def teach(self, views: Sequence[Tensor], training: bool | None) -> Tensor:
         """The teacher's embeddings `(batch, views, dim)`, without gradient; in training it moves before."""
         if training:
             self.teacher.update(self.encoder)
