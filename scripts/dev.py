@@ -3,7 +3,7 @@
     python3 scripts/dev.py setup [EXTRA ...]       environment with these extras (default: all)
     python3 scripts/dev.py demo [-- ARGUMENTS]     train face naming and open its page in the browser
     python3 scripts/dev.py test [--backend B] [--skip-slow] [--skip-lint] [--jobs N] [-- PYTEST ARGUMENTS]
-    python3 scripts/dev.py lint                    style, format and layers
+    python3 scripts/dev.py lint                    style, format, layers and types
     python3 scripts/dev.py clean [--venv]          remove what builds and tests leave; run folders stay
 
 The environment is `.venv`, or the folder that CONTRAST_VENV names. Set-up is skipped when nothing changed.
@@ -21,7 +21,7 @@ OLDEST_PYTHON = (3, 11)
 BACKENDS = ("tensorflow", "jax", "torch")
 DEMO_EXTRAS = {"demo", "corpora"}
 CODE = ("contrast", "applications", "demos", "tests", "benchmarks", "scripts")
-CACHES = (".hypothesis", ".import_linter_cache", ".pytest_cache", ".ruff_cache", ".test-logs")
+CACHES = (".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".test-logs")
 
 
 def main(argv: list[str]) -> int:

@@ -1,7 +1,10 @@
 """Views, pairs and classes from `tf.data`, on any backend; TensorFlow is imported at the first call."""
 
+from collections.abc import Callable
+from typing import Any
 
-def views_from_tf_data(dataset, augmentation, views=2):
+
+def views_from_tf_data(dataset: Any, augmentation: Callable[..., Any], views: int = 2) -> Any:
     """Turns a batched `tf.data.Dataset` of samples into one of views `(batch, views, ...)`.
 
     Args:
@@ -32,7 +35,7 @@ def views_from_tf_data(dataset, augmentation, views=2):
     return dataset.map(lambda samples, ids: (views_of(samples), ids), num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def pairs_from_tf_data(first, second, ids=None):
+def pairs_from_tf_data(first: Any, second: Any, ids: Any = None) -> Any:
     """Zips batched `tf.data.Dataset` objects of matching rows into `((first, second), ids)`.
 
     Args:
@@ -61,7 +64,13 @@ def pairs_from_tf_data(first, second, ids=None):
     return pairs.scan(tf.constant(0), lambda start, pair: number(start, *pair))
 
 
-def class_balanced_from_tf_data(dataset, classes_per_batch=8, samples_per_class=4, shuffle_groups=64, seed=0):
+def class_balanced_from_tf_data(
+    dataset: Any,
+    classes_per_batch: int = 8,
+    samples_per_class: int = 4,
+    shuffle_groups: int = 64,
+    seed: int = 0,
+) -> Any:
     """Regroups a `tf.data.Dataset` of single samples into batches of several samples of several classes.
 
     It is read once an epoch, in a stream: samples wait until there are M of their class, then P such groups

@@ -1,7 +1,9 @@
 """What the losses over ids have in common."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,11 +13,13 @@ from contrast.losses.inputs import as_views, integer_ids
 from contrast.losses.negatives import References
 from contrast.ops import (
     TILE_SIZE,
+    Pairs,
     count_positives,
     l2_normalize,
     positive_competition,
     row_statistics,
 )
+from contrast.typing import Tensor
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "sum_over_batch_size", "sum", "none", None)
 SAME_ID = ("positive", "ignore", "shared")
@@ -46,13 +50,13 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        temperature=0.1,
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name=None,
-    ):
+        temperature: float | keras.Layer = 0.1,
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name, reduction="none")
         self._dtype = "float32"
         if isinstance(temperature, int | float) and not temperature > 0:
@@ -69,15 +73,15 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __call__(
         self,
-        y_true,
-        y_pred,
-        sample_weight=None,
+        y_true: Tensor | None,
+        y_pred: Tensor,
+        sample_weight: Tensor | None = None,
         *,
-        negatives=None,
-        candidate_mask=None,
-        references=None,
-        **masks,
-    ):
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        references: tuple[Tensor, Tensor, Tensor | None] | None = None,
+        **masks: Any,
+    ) -> Tensor:
         """Computes the loss.
 
         Args:
@@ -119,11 +123,20 @@ class ContrastiveLoss(keras.losses.Loss):
             counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
             return reduce_losses(losses, counts, sample_weight, self.reduction)
 
-    def check_targets(self, y_true, y_pred):
+    def check_targets(self, y_true: Tensor | None, y_pred: Tensor) -> Tensor | None:
         """`y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
         return integer_ids(y_true, y_pred.shape[0])
 
-    def anchor_losses(self, rows, columns, pairs, row_negatives=None, *, form="out", separate=False):
+    def anchor_losses(
+        self,
+        rows: Tensor,
+        columns: Tensor | None,
+        pairs: Pairs,
+        row_negatives: Tensor | None = None,
+        *,
+        form: str = "out",
+        separate: bool = False,
+    ) -> tuple[Tensor, Tensor]:
         """The loss of each row of logits.
 
         Args:
@@ -159,18 +172,18 @@ class ContrastiveLoss(keras.losses.Loss):
             losses = log_candidates - positives / weight
         return ops.where(counts, losses, ops.zeros_like(losses)), counts
 
-    def scale(self, embeddings, power=1.0):
+    def scale(self, embeddings: Tensor, power: float = 1.0) -> Tensor:
         """Multiplies embeddings by (1 / temperature) ** power."""
         temperature = self.temperature
         if isinstance(temperature, keras.Layer):
             temperature = temperature.value
         return embeddings * ops.power(1.0 / ops.cast(temperature, "float32"), power)
 
-    def prepare(self, embeddings):
+    def prepare(self, embeddings: Tensor) -> Tensor:
         """Embeddings as they enter the dot product, temperature not included."""
         return l2_normalize(embeddings) if self.normalize else embeddings
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         held = self._held_layer()
         if held is not None:
             raise TypeError(
@@ -213,7 +226,7 @@ class ContrastiveLoss(keras.losses.Loss):
         valid = ops.ones_like(ids, "bool") if valid is None else ops.cast(valid, "bool")
         return References(self.prepare(embeddings), ids, valid)
 
-    def without_lonely_columns(self, pairs, rows, columns):
+    def without_lonely_columns(self, pairs: Pairs, rows: Tensor, columns: Tensor) -> Pairs:
         """With `no_positive="drop"`, the pairs without the samples that have no positive."""
         if self.no_positive != "drop":
             return pairs
@@ -229,7 +242,9 @@ class ContrastiveLoss(keras.losses.Loss):
         return next((value for value in vars(self).values() if isinstance(value, keras.Layer)), None)
 
 
-def reduce_losses(losses, counts, sample_weight, reduction):
+def reduce_losses(
+    losses: Tensor, counts: Tensor, sample_weight: Tensor | None, reduction: str | None
+) -> Tensor:
     """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts`: the weight of each in a mean."""
     weights = counts
     if sample_weight is not None:
@@ -244,7 +259,7 @@ def reduce_losses(losses, counts, sample_weight, reduction):
     return ops.divide_no_nan(total, norm) / backend.replica_count()
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")

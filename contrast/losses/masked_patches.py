@@ -2,10 +2,12 @@
 
 from keras import ops
 
+from contrast.typing import Tensor
+
 EPSILON = 1e-6
 
 
-def masked_patch_loss(patches, predictions, mask, normalize=True):
+def masked_patch_loss(patches: Tensor, predictions: Tensor, mask: Tensor, normalize: bool = True) -> Tensor:
     r"""Mean squared error of the predicted patches, over the masked ones alone.
 
     With the D numbers of patch x, its mean $\mu$ and its variance $\sigma^2 = \frac{1}{D - 1} \sum_j (x_j -

@@ -1,13 +1,22 @@
 """Contrast between the tokens of one sample: each word must find what it alone sees in the image."""
 
 import math
+from typing import Any
 
 from keras import ops
 
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
-def token_alignment_loss(a, b, a_mask=None, b_mask=None, *, temperature=0.1):
+def token_alignment_loss(
+    a: Tensor,
+    b: Tensor,
+    a_mask: Tensor | None = None,
+    b_mask: Tensor | None = None,
+    *,
+    temperature: Any = 0.1,
+) -> Tensor:
     r"""Each token of a must be recognised by what it attends to among the tokens of its sample's b.
 
     With $L$ tokens $a_i$ of dimension $d$ and the tokens $B$ of the same sample, $\bar x = x / \|x\|$,

@@ -5,6 +5,8 @@ from typing import Any
 
 from keras import ops
 
+from contrast.typing import Tensor
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -39,13 +41,13 @@ class Pairs:
     negatives_only: bool = False
 
     @property
-    def symmetric(self):
+    def symmetric(self) -> bool:
         """Whether row i is to row j what j is to i, so that one tile tells both."""
         return self.one_sided and all(
             x is None for x in (self.positive_mask, self.positive_weights, self.candidate_mask)
         )
 
-    def tile(self, rows, columns):
+    def tile(self, rows: Any, columns: Any) -> tuple[Tensor, Tensor]:
         """Reads the pairs of some rows with some columns.
 
         Args:
