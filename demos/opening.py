@@ -90,7 +90,7 @@ class Opening:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         with _one_at_a_time:
-            self._status = Status(OPENING, "Loading Keras and reading what is kept.")
+            self._status = Status(OPENING, "Preparing: Keras is loaded, data are read or drawn.")
             try:
                 page, options = self._prepared()
                 asyncio.run_coroutine_threadsafe(self._enter(page, options), loop).result()

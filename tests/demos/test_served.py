@@ -334,7 +334,7 @@ def test_the_page_that_waits_is_told_to_everyone(browser):
         page.set_default_timeout(SECONDS)
         page.goto(f"{address}schemes/")
         playwright.expect(page.get_by_role("progressbar", name="Progress of the opening")).to_be_visible()
-        playwright.expect(page.get_by_role("status")).to_contain_text("Loading Keras")
+        playwright.expect(page.get_by_role("status")).to_contain_text("Keras is loaded")
         playwright.expect(page.locator("#time")).to_contain_text("so far")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.locator("html.dark").count() == 1
