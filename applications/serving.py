@@ -20,6 +20,10 @@ FIRST_PORT = 7860
 PORTS_TRIED = 100
 LARGEST_UPLOAD = "10mb"
 ATTEMPTS = 5  # until a page answers
+IMPATIENT = (  # what Gradio says if its server does not answer, or has not started, within some seconds
+    "localhost is not accessible",
+    "Cannot find empty port in range",
+)
 
 # What Gradio could do besides, and what variables of the environment could turn on.
 CLOSED = {
@@ -103,12 +107,13 @@ def serve(
 ) -> str:
     """Serves a page in the background: no telemetry, uploads of 10 MB a file at most, a `Guard` before it.
 
-    On an overloaded machine Gradio may give up waiting for its own address; it is asked again then.
+    On an overloaded machine Gradio may give up waiting for its own server; it is asked again then, on another
+    port if that server holds the first one after all.
 
     Args:
         page: what a demo's `build()` returned.
         host: address to listen on.
-        port: a free port.
+        port: a free port, to begin with.
         browser: also open the page in the user's browser.
         share: also ask Gradio for a public address, `page.share_url`, `None` if there could be none.
         app_kwargs: further arguments of the FastAPI application behind the page.
@@ -139,8 +144,8 @@ def serve(
                 **options,
             )
             return address
-        except ValueError as error:
-            if "localhost is not accessible" not in str(error):
+        except (ValueError, OSError) as error:
+            if not any(words in str(error) for words in IMPATIENT):
                 raise
             page.close(verbose=False)
             if attempt == ATTEMPTS:
@@ -149,3 +154,5 @@ def serve(
                     "and itself (HTTP_PROXY, NO_PROXY), or is it overloaded?"
                 ) from None
             time.sleep(attempt)
+            if listening_problem(host, port):  # the server that came too late has the port
+                port = free_port(host)

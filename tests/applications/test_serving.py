@@ -61,14 +61,19 @@ def test_without_a_screen_no_browser_is_opened(monkeypatch):
 class SlowPage:
     """Answers to Gradio only at the last of some attempts."""
 
-    def __init__(self, failures, words="When localhost is not accessible, a shareable link must be created."):
-        self.failures, self.words = failures, words
+    def __init__(
+        self,
+        failures,
+        words="When localhost is not accessible, a shareable link must be created.",
+        kind=ValueError,
+    ):
+        self.failures, self.error = failures, kind(words)
         self.calls, self.closed = [], 0
 
     def launch(self, **options):
         self.calls.append(options)
         if len(self.calls) <= self.failures:
-            raise ValueError(self.words)
+            raise self.error
         return None, "http://127.0.0.1:1/", None
 
     def close(self, verbose):
@@ -84,6 +89,15 @@ def test_a_page_that_does_not_answer_at_once_is_asked_again(monkeypatch):
     assert [call["server_port"] for call in page.calls] == [1, 1, 1]
     with pytest.raises(ValueError, match="the page at 127.0.0.1, port 1 does not answer"):
         serve(SlowPage(failures=serving.ATTEMPTS), port=1)
+
+
+def test_a_server_that_came_too_late_keeps_its_port(monkeypatch):
+    pytest.importorskip("gradio")
+    monkeypatch.setattr(serving.time, "sleep", lambda seconds: None)
+    with listening() as port:
+        page = SlowPage(failures=1, words=f"Cannot find empty port in range: {port}-{port}.", kind=OSError)
+        serve(page, port=port)
+    assert [call["server_port"] == port for call in page.calls] == [True, False]
 
 
 def test_another_error_is_not_tried_again():

@@ -16,6 +16,7 @@ pytest.importorskip("sacrebleu")
 pytest.importorskip("tokenizers")
 playwright = pytest.importorskip("playwright.sync_api")
 
+import httpx  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from applications.serving import free_port, private_files, serve  # noqa: E402
@@ -47,16 +48,13 @@ def opening(name):
 def address():
     """Of the gallery, with all demos open."""
     with private_files():
-        page = gallery.build()
-        address = serve(page, port=free_port(), **gallery.serving([opening(name) for name in PAGES]))
-        with Visitor(address) as visitor:
-            for name in PAGES:
-                visitor.get(f"/{name}/")
-            for name in PAGES:
-                while visitor.get(f"/{name}/opening").json()["state"] in ("waiting", "opening"):
-                    time.sleep(0.2)
-                status = visitor.get(f"/{name}/opening").json()
-                assert status["state"] == OPEN, (name, status)
+        page, demos = gallery.build(), [opening(name) for name in PAGES]
+        address = serve(page, port=free_port(), **gallery.serving(demos))
+        for one in demos:
+            httpx.get(f"{address}{one.name}/", timeout=60)
+        while any(one.status().state in ("waiting", "opening") for one in demos):
+            time.sleep(0.2)
+        assert [(one.name, one.status()) for one in demos if one.status().state != OPEN] == []
         yield address
         page.close(verbose=False)
 
@@ -214,8 +212,6 @@ def test_files_of_the_machine_and_of_others_are_not_given_out(visitor, tmp_path)
 
 
 def test_no_file_is_fetched_from_an_address(visitor):
-    import httpx
-
     value = file_at("http://127.0.0.1:1/x.png")
     with pytest.raises(httpx.HTTPStatusError, match="403"):
         visitor.ask(visitor.place, {visitor.place: [value] if visitor.place.startswith("Pic") else value})
