@@ -1,6 +1,7 @@
-"""What reaches a served page: bounded requests, and no address that the server would fetch for a visitor."""
+"""What reaches a served page: bounded requests, which name no files but those that visitors sent."""
 
 import json
+import os
 from collections.abc import Iterator
 from urllib.parse import unquote
 
@@ -12,15 +13,18 @@ _UPLOAD = "/upload"
 class Guard:
     """An ASGI application in front of another one, which refuses what no page here needs.
 
-    A request may have 1 MiB, an upload 64 MiB (what one file may have is Gradio's `max_file_size`). What
-    names an address on the network as a file is refused: Gradio would load it, whatever its size.
+    A request may have 1 MiB, an upload 64 MiB (what one file may have is Gradio's `max_file_size`). A request
+    that names a file elsewhere than in the folder of uploads is refused: an address on the network Gradio
+    would load, whatever its size, and pages mounted into another application would read any file.
 
     Args:
         app: the application behind.
+        folder: of uploads.
     """
 
-    def __init__(self, app):
+    def __init__(self, app, folder: str):
         self.app = app
+        self.folder = os.path.realpath(folder)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -63,8 +67,8 @@ class Guard:
             if len(body) > MOST_TEXT_BYTES:
                 await refuse(send, 413, "The request is too large.")
                 return
-        if names_an_address(body):
-            await refuse(send, 403, "Files on the network are not read here.")
+        if self._names_others(body):
+            await refuse(send, 403, "Only files that were uploaded are read here.")
             return
         given = False
 
@@ -77,21 +81,26 @@ class Guard:
 
         await self.app(scope, replayed, send)
 
+    def _names_others(self, body: bytes) -> bool:
+        """Whether JSON holds a file with a path outside the folder of uploads."""
+        try:
+            paths = list(_paths(json.loads(body)))
+        except ValueError:  # no JSON: the application behind refuses it
+            return False
+        except RecursionError:  # too deep for any page
+            return True
+        return not all(self._was_sent(path) for path in paths if path is not None)
+
+    def _was_sent(self, path: object) -> bool:
+        try:
+            return not is_address(path) and os.path.realpath(path).startswith(self.folder + os.sep)
+        except (TypeError, ValueError):  # no text, or a zero in it
+            return False
+
 
 def is_address(text: object) -> bool:
     """Whether a text begins as an address on the network does."""
     return isinstance(text, str) and text.strip().lower().startswith(("http:", "https:", "ftp:", "//"))
-
-
-def names_an_address(body: bytes) -> bool:
-    """Whether JSON holds a file whose path is an address on the network."""
-    try:
-        value = json.loads(body)
-    except ValueError:  # no JSON: the application behind refuses it
-        return False
-    except RecursionError:  # too deep for any page
-        return True
-    return any(is_address(path) for path in _paths(value))
 
 
 def announced(scope) -> int:

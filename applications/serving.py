@@ -125,12 +125,14 @@ def serve(
     Raises:
         ValueError: if the page cannot be reached from this machine.
     """
+    from gradio.utils import get_upload_folder
     from starlette.middleware import Middleware
 
+    folder = get_upload_folder()
     for attempt in range(1, ATTEMPTS + 1):
         try:
             # as the page keeps what it was given, each attempt gets its own
-            given = {**(app_kwargs or {}), "middleware": [Middleware(Guard)]}
+            given = {**(app_kwargs or {}), "middleware": [Middleware(Guard, folder=folder)]}
             _, address, _ = page.launch(
                 server_name=host,
                 server_port=port,

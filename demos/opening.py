@@ -121,6 +121,7 @@ class Opening:
         """Makes the application of the page, and starts what it does in the background."""
         app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         gr.mount_gradio_app(app, page, path="", max_file_size=LARGEST_UPLOAD, **CLOSED, **options)
+        page.has_launched = True  # else Gradio does not look whether a file that is named was uploaded
         self._closing, ready = asyncio.Event(), asyncio.Event()
         self._holder = asyncio.create_task(self._hold(app, ready))
         waiting = asyncio.create_task(ready.wait())

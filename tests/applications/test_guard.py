@@ -38,7 +38,7 @@ def asked(path, body=b"", method="POST", announce=True, chunk=1000):
 
     headers = [(b"content-length", str(len(body)).encode())] if announce else []
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    asyncio.run(Guard(behind)(scope, receive, send))
+    asyncio.run(Guard(behind, "/tmp/gradio")(scope, receive, send))
     return answers[0]["status"], read[0] if read else None
 
 
@@ -70,6 +70,16 @@ def test_no_address_on_the_network_is_taken_for_a_file(address):
     assert asked(f"/gradio_api/file={address}", method="GET") == (403, None)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/hosts", "/tmp/gradio/../secret.png", "/tmp/gradio", "secret.png", "/tmp/gradio2/a.png", "a\0b", 7],
+)
+def test_no_file_is_named_that_was_not_sent(path):
+    body = json.dumps({"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}).encode()
+    assert asked("/gradio_api/queue/join", body) == (403, None)
+    assert asked("/gradio_api/queue/join", b'{"data": [{"path": null}]}')[0] == 200
+
+
 def test_an_escaped_address_is_seen_through():
     assert asked("/gradio_api/file=http%3A//example.org", method="GET") == (403, None)
     assert asked("/gradio_api/queue/join", b'{"path": ' * 300_00)[0] in (200, 403)
@@ -78,5 +88,7 @@ def test_an_escaped_address_is_seen_through():
 
 
 def test_text_may_hold_addresses():
-    body = json.dumps({"data": ["see http://example.org", {"url": "http://127.0.0.1/file=x", "path": "x"}]})
+    body = json.dumps(
+        {"data": ["see http://example.org", {"url": "http://127.0.0.1/file=x", "path": "/tmp/gradio/x"}]}
+    )
     assert asked("/gradio_api/queue/join", body.encode())[0] == 200
