@@ -1,6 +1,7 @@
 import keras
 
 from contrast.layers import LogitBias, Temperature
+from contrast.layers.chunked_encoder import in_chunks
 from contrast.losses import InfoNCE, SigmoidContrastive, total_loss
 from contrast.losses.base import check_choice
 from contrast.models.base import check_encoder, deserialized, features_dim, serialized
@@ -31,6 +32,8 @@ class DualEncoder(keras.Model):
             \tau$ stays between 1 and 100, as in CLIP.
         same_id: what rows with an equal id are to each other: `"ignore"`, neither positive nor negative, or
             `"positive"`; with softmax also `"shared"`.
+        encode_chunk: `None`, or the most rows of each side that run through its encoder at once, as for
+            `contrast.models.Scheme`.
 
     Data: pairs `(first, second)`, with or without ids of what they show: `fit((first, second))`, or a data
         set that yields `((first, second), ids)` or `((first, second),)`, such as `contrast.data.PairBatches`.
@@ -57,14 +60,23 @@ class DualEncoder(keras.Model):
     """
 
     def __init__(
-        self, first, second, dim=512, objective="softmax", temperature=None, same_id="ignore", **kwargs
+        self,
+        first,
+        second,
+        dim=512,
+        objective="softmax",
+        temperature=None,
+        same_id="ignore",
+        encode_chunk=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         check_encoder(first, "first")
         check_encoder(second, "second")
         check_choice("objective", objective, OBJECTIVES)
         self.first, self.second, self.dim = first, second, dim
-        self.objective, self.same_id = objective, same_id
+        self.objective, self.same_id, self.encode_chunk = objective, same_id, encode_chunk
+        in_chunks(first, encode_chunk)  # refuses a bad size now
         softmax = objective == "softmax"
         self.start = temperature or (0.07 if softmax else 0.1)
         if softmax:
@@ -111,17 +123,21 @@ class DualEncoder(keras.Model):
 
     def embed_first(self, inputs, training=None):
         """Embeddings of unit length of the first side, `(batch, dim)`."""
-        return l2_normalize(self.projections[0](self.first(inputs, training=training)))
+        return l2_normalize(self.projections[0](self.run(self.first)(inputs, training=training)))
 
     def embed_second(self, inputs, training=None):
         """Embeddings of unit length of the second side, `(batch, dim)`."""
-        return l2_normalize(self.projections[1](self.second(inputs, training=training)))
+        return l2_normalize(self.projections[1](self.run(self.second)(inputs, training=training)))
+
+    def run(self, encoder):
+        """The encoder as a function that runs in chunks where `encode_chunk` says so."""
+        return in_chunks(encoder, self.encode_chunk)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return total_loss(self, loss=self.make_loss()(y, y_pred, sample_weight))
 
     def get_config(self):
-        options = {key: getattr(self, key) for key in ("dim", "objective", "same_id")}
+        options = {key: getattr(self, key) for key in ("dim", "objective", "same_id", "encode_chunk")}
         encoders = serialized({"first": self.first, "second": self.second})
         return {**super().get_config(), **encoders, **options, "temperature": self.start}
 
