@@ -63,9 +63,8 @@ def encode_in_chunks(encoder, inputs, chunk_size, training=False):
     fixed = [variable for variable in encoder.variables if id(variable) not in special]
     variables = [*weights, *seeds, *fixed]
     with AutocastScope(None):
-        weight_values, fixed_values = (
-            [ops.convert_to_tensor(variable) for variable in group] for group in (weights, fixed)
-        )
+        weight_values = [ops.convert_to_tensor(variable) for variable in weights]
+        fixed_values = [ops.stop_gradient(ops.convert_to_tensor(variable)) for variable in fixed]
         # PyTorch changes a variable in place, and the second pass wants what the first began with.
         seed_values = [ops.copy(ops.convert_to_tensor(variable)) for variable in seeds]
     structures = []
