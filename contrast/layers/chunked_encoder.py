@@ -129,7 +129,7 @@ class ChunkedEncoder(keras.Layer):
     """
 
     def __init__(self, encoder, chunk_size, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # inputs reach the encoder as they are
         _check_chunk_size(chunk_size)
         self.encoder, self.chunk_size = encoder, chunk_size
 

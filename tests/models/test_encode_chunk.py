@@ -44,7 +44,7 @@ def test_a_step_is_the_same_with_and_without_chunks(name):
 
 @pytest.mark.once
 @pytest.mark.parametrize("name", ["SimCLR", "SupCon", "BYOL", "SwAV", "DINO", "DualEncoder sigmoid"])
-@pytest.mark.parametrize("encode_chunk", [1, 5, 100])
+@pytest.mark.parametrize("encode_chunk", [1, 5])
 def test_so_it_is_for_other_schemes_and_sizes(name, encode_chunk):
     assert_same_step(name, encode_chunk)
 
@@ -100,5 +100,5 @@ def test_half_precision_and_dropout():
     encoder = keras.Sequential([dense(8), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(8)])
     model = make("SimCLR", encoder, encode_chunk=3, dtype="mixed_bfloat16")
     model.compile(keras.optimizers.Adam(1e-2))
-    losses = model.fit(VIEWS, batch_size=8, epochs=60, verbose=0).history["loss"]
+    losses = model.fit(VIEWS, batch_size=8, epochs=40, verbose=0).history["loss"]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
