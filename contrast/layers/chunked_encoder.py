@@ -71,9 +71,10 @@ def encode_in_chunks(encoder, inputs, chunk_size, training=False):
 
     def encode(weight_values, seed_values, chunk):
         values = [*weight_values, *seed_values, *fixed_values]
-        scope = keras.StatelessScope(zip(variables, values, strict=True), collect_losses=True)
+        with AutocastScope(None):  # that of the layer around is gone when backward runs
+            scope = keras.StatelessScope(zip(variables, values, strict=True), collect_losses=True)
         before = dict(scope.state_mapping)
-        with scope:
+        with AutocastScope(None), scope:
             outputs = encoder(keras.tree.pack_sequence_as(inputs, chunk), training=training)
         _check_effects(encoder, scope, before, seeds)
         structures.append(keras.tree.map_structure(lambda _: None, outputs))

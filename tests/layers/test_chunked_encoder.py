@@ -40,7 +40,7 @@ def assert_same(actual, expected):
         assert_close(ours, to_numpy(theirs), 1e-5)
 
 
-@pytest.mark.parametrize("chunk_size", [1, 3, 5, 10, 99])
+@pytest.mark.parametrize("chunk_size", [1, 4, 10, 99])
 def test_values_and_gradients_are_those_of_the_whole_batch(chunk_size):
     encoder = perceptron(keras.layers.LayerNormalization())
     whole = value_and_gradients(encoder, encoder)
@@ -102,6 +102,9 @@ class Noise(keras.layers.Layer):
 
     def call(self, x):
         return x + keras.random.normal(ops.shape(x))
+
+    def compute_output_shape(self, shape):
+        return shape
 
 
 class Pooled(keras.layers.Layer):

@@ -15,21 +15,26 @@ def grouped():
     return encoder
 
 
-def step(name, encode_chunk, batch=8, **options):
+def perceptron():
+    """Compiles sooner."""
+    layers = [keras.layers.Flatten(), keras.layers.Dense(12, "gelu"), keras.layers.Dense(8)]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+
+
+def step(name, encoder, encode_chunk):
     """The loss, and the change of each weight, in one step of gradient descent."""
     keras.utils.set_random_seed(0)
-    model = make(name, grouped(), encode_chunk=encode_chunk, **options)
+    model = make(name, encoder(), encode_chunk=encode_chunk)
     model.compile(keras.optimizers.SGD(1.0))
-    arrays = keras.tree.map_structure(lambda x: x[:batch], data(name))
-    labels = LABELS[:batch] if name == "SupCon" else None
-    model.predict(keras.tree.map_structure(lambda x: x[:, 0] if x.ndim == 5 else x, arrays), verbose=0)
+    arrays, labels = data(name), LABELS if name == "SupCon" else None
+    model.build(tuple(x.shape for x in arrays) if isinstance(arrays, tuple) else arrays.shape)
     before = [to_numpy(weight) for weight in model.weights]
     loss = model.train_on_batch(arrays, labels)
     return loss, [to_numpy(weight) - old for weight, old in zip(model.weights, before, strict=True)]
 
 
-def assert_same_step(name, encode_chunk, **options):
-    (loss, changes), (expected, wanted) = (step(name, size, **options) for size in (encode_chunk, None))
+def assert_same_step(name, encoder, encode_chunk):
+    (loss, changes), (expected, wanted) = (step(name, encoder, size) for size in (encode_chunk, None))
     assert_close(loss, expected, 1e-5)
     assert len(changes) == len(wanted)
     largest = max(np.abs(change).max() for change in wanted)
@@ -37,16 +42,15 @@ def assert_same_step(name, encode_chunk, **options):
         np.testing.assert_allclose(ours / largest, theirs / largest, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["MoCoV2", "DualEncoder"])
-def test_a_step_is_the_same_with_and_without_chunks(name):
-    assert_same_step(name, 3)
+def test_a_step_with_a_teacher_is_the_same_with_and_without_chunks():
+    assert_same_step("MoCoV2", perceptron, 3)
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("name", ["SimCLR", "SupCon", "BYOL", "SwAV", "DINO", "DualEncoder sigmoid"])
+@pytest.mark.parametrize("name", ["SimCLR", "SupCon", "BYOL", "SwAV", "DINO", "DualEncoder"])
 @pytest.mark.parametrize("encode_chunk", [1, 5])
 def test_so_it_is_for_other_schemes_and_sizes(name, encode_chunk):
-    assert_same_step(name, encode_chunk)
+    assert_same_step(name, grouped, encode_chunk)
 
 
 def test_an_epoch_with_a_smaller_last_batch():
@@ -54,7 +58,7 @@ def test_an_epoch_with_a_smaller_last_batch():
     weights, losses = [], []
     for encode_chunk in (None, 4):
         keras.utils.set_random_seed(0)
-        model = make("SimCLR", grouped(), encode_chunk=encode_chunk)
+        model = make("SimCLR", perceptron(), encode_chunk=encode_chunk)
         model.compile(keras.optimizers.SGD(0.01))
         history = model.fit(VIEWS, batch_size=5, epochs=1, shuffle=False, verbose=0)
         losses.append([history.history["loss"][0], model.evaluate(VIEWS, batch_size=5, verbose=0)])
