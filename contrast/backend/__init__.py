@@ -4,6 +4,8 @@ Every backend module defines the same functions:
 
 - `scan(body, carry, length, outputs)`: a loop whose iterations run strictly one after the other;
 - `value_and_grad(function, *tensors)`: a scalar function's value and its gradients;
+- `map_chunks(function, weights, state, parts)`: a function of chunks of rows, whose backward computes each
+  chunk once more;
 - `compiled(function, variables)`: the function compiled, without gradients, for inference;
 - `two_gradient_step(model, ascend)`: a training step whose gradient is taken at other weights;
 - `replica_count()`: on how many replicas the current step runs;
@@ -17,6 +19,7 @@ match keras.backend.backend():
     case "tensorflow":
         from contrast.backend.tensorflow_backend import (
             compiled,
+            map_chunks,
             random_state,
             replica_count,
             scan,
@@ -27,6 +30,7 @@ match keras.backend.backend():
     case "jax":
         from contrast.backend.jax_backend import (
             compiled,
+            map_chunks,
             random_state,
             replica_count,
             scan,
@@ -37,6 +41,7 @@ match keras.backend.backend():
     case "torch":
         from contrast.backend.torch_backend import (
             compiled,
+            map_chunks,
             random_state,
             replica_count,
             scan,
@@ -51,6 +56,7 @@ match keras.backend.backend():
 
 __all__ = [
     "compiled",
+    "map_chunks",
     "random_state",
     "replica_count",
     "scan",

@@ -3,6 +3,7 @@
 import keras
 import torch
 from keras import ops
+from torch.utils.checkpoint import checkpoint
 
 
 def scan(body, carry, length, outputs=0):
@@ -27,6 +28,24 @@ def value_and_grad(function, *tensors):
     return value.detach(), tuple(
         torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients, strict=True)
     )
+
+
+def map_chunks(function, weights, state, parts):
+    """Applies a function to chunks of rows, one after the other; backward computes each chunk once more.
+
+    See `contrast.backend.tensorflow_backend.map_chunks` for the arguments. What is drawn from PyTorch's own
+    generators is drawn again alike.
+    """
+    needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*weights, *parts))
+    chunks = []
+    for index in range(parts[0].shape[1]):
+        arguments = weights, state, [part[:, index] for part in parts]
+        if needs_gradient:
+            outputs, state = checkpoint(function, *arguments, use_reentrant=False)
+        else:
+            outputs, state = function(*arguments)
+        chunks.append(outputs)
+    return [torch.stack(outputs) for outputs in zip(*chunks, strict=True)], state
 
 
 def compiled(function, variables):

@@ -24,6 +24,7 @@ class BarlowTwins(Scheme):
         augmentation: a layer that draws the views inside the step, or `None` where the data are views.
         projector: widths of the projection head, whose hidden layers are batch-normalised, or a layer.
         redundancy: $\lambda$.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 

@@ -25,6 +25,7 @@ class DecoupledSimCLR(SimCLR):
         temperature: $\tau$.
         weighting: `None` (DCL) or `"von_mises"` (DCLW).
         same_id: `None`: ids are not read; else as for `contrast.losses.DecoupledContrastive`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data and errors: as for `SimCLR`.
 

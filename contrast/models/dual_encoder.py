@@ -1,8 +1,10 @@
+from collections.abc import Callable
 from typing import Any, Self
 
 import keras
 
 from contrast.layers import LogitBias, Temperature
+from contrast.layers.chunked_encoder import in_chunks
 from contrast.losses import InfoNCE, SigmoidContrastive, total_loss
 from contrast.losses.base import ContrastiveLoss, check_choice
 from contrast.models.base import check_encoder, deserialized, features_dim, serialized
@@ -34,6 +36,8 @@ class DualEncoder(keras.Model):
             \tau$ stays between 1 and 100, as in CLIP.
         same_id: what rows with an equal id are to each other: `"ignore"`, neither positive nor negative, or
             `"positive"`; with softmax also `"shared"`.
+        encode_chunk: `None`, or the most rows of each side that run through its encoder at once, as for
+            `contrast.models.Scheme`.
 
     Data: pairs `(first, second)`, with or without ids of what they show: `fit((first, second))`, or a data
         set that yields `((first, second), ids)` or `((first, second),)`, such as `contrast.data.PairBatches`.
@@ -67,6 +71,7 @@ class DualEncoder(keras.Model):
         objective: str = "softmax",
         temperature: float | None = None,
         same_id: str = "ignore",
+        encode_chunk: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,7 +79,8 @@ class DualEncoder(keras.Model):
         check_encoder(second, "second")
         check_choice("objective", objective, OBJECTIVES)
         self.first, self.second, self.dim = first, second, dim
-        self.objective, self.same_id = objective, same_id
+        self.objective, self.same_id, self.encode_chunk = objective, same_id, encode_chunk
+        in_chunks(first, encode_chunk)  # refuses a bad size now
         softmax = objective == "softmax"
         self.start = temperature or (0.07 if softmax else 0.1)
         if softmax:
@@ -121,11 +127,15 @@ class DualEncoder(keras.Model):
 
     def embed_first(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Embeddings of unit length of the first side, `(batch, dim)`."""
-        return l2_normalize(self.projections[0](self.first(inputs, training=training)))
+        return l2_normalize(self.projections[0](self.run(self.first)(inputs, training=training)))
 
     def embed_second(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Embeddings of unit length of the second side, `(batch, dim)`."""
-        return l2_normalize(self.projections[1](self.second(inputs, training=training)))
+        return l2_normalize(self.projections[1](self.run(self.second)(inputs, training=training)))
+
+    def run(self, encoder: keras.Layer) -> Callable:
+        """The encoder as a function that runs in chunks where `encode_chunk` says so."""
+        return in_chunks(encoder, self.encode_chunk)
 
     def compute_loss(
         self,
@@ -138,7 +148,7 @@ class DualEncoder(keras.Model):
         return total_loss(self, loss=self.make_loss()(y, y_pred, sample_weight))
 
     def get_config(self) -> dict[str, Any]:
-        options = {key: getattr(self, key) for key in ("dim", "objective", "same_id")}
+        options = {key: getattr(self, key) for key in ("dim", "objective", "same_id", "encode_chunk")}
         encoders = serialized({"first": self.first, "second": self.second})
         return {**super().get_config(), **encoders, **options, "temperature": self.start}
 

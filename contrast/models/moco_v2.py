@@ -36,6 +36,7 @@ class MoCoV2(TaughtScheme):
         queue_size: keys in the queue, at least the batch.
         momentum: m, a float or a function of the step.
         total_steps: `None`, or the steps of the training, over which m rises to 1 along half a cosine.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 

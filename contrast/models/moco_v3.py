@@ -31,6 +31,7 @@ class MoCoV3(TaughtScheme):
         momentum: m at the start, a float or a function of the step.
         total_steps: steps of the training, over which m rises to 1 along half a cosine, as in the paper;
             `None`: it stays.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 

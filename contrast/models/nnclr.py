@@ -33,6 +33,7 @@ class NNCLR(Scheme):
         predictor: widths of the second head, whose hidden layer is batch-normalised, or a layer.
         temperature: $\tau$.
         queue_size: embeddings in the support queue, at least the batch.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 

@@ -29,6 +29,7 @@ class SimCLR(Scheme):
         temperature: $\tau$. The paper's best are 0.1 for long trainings on ImageNet and 0.5 on CIFAR-10.
         same_id: what ids in `fit(x, ids)` say: `None`, they are not read; else as for
             `contrast.losses.NTXent`: `"ignore"`, `"positive"` or `"shared"`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: `fit(samples)` with an augmentation, `fit(views)` of `(batch, views, ...)` without, or a pair
     `(view, view)`; each with or without ids, or as a data set of them. A data set yields a pair as

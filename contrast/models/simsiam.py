@@ -26,6 +26,7 @@ class SimSiam(Scheme):
         augmentation: a layer that draws the views inside the step, or `None` where the data are views.
         projector: widths of the projection head, batch-normalised after each layer, or a layer.
         predictor: widths of the predictor, a bottleneck whose hidden layer is batch-normalised, or a layer.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 

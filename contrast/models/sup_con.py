@@ -28,6 +28,7 @@ class SupCon(Scheme):
         projector: widths of the projection head, or a layer.
         temperature: $\tau$.
         form: as for `contrast.losses.SupervisedContrastive`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: `fit(samples, labels)` with an augmentation, `fit(views, labels)` of `(batch, views, ...)` without,
     or a pair `(view, view)`, or a data set of them. Labels are integers. `predict(samples)` gives features.

@@ -42,6 +42,7 @@ class SwAV(Scheme):
         queue_start: step from which embeddings are kept.
         freeze_steps: the first steps, in which no gradient flows into the prototypes. (An optimiser with
             weight decay still shrinks them, which changes nothing: they are scaled to unit length.)
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`; also views of different sizes, as a tuple or list of `(batch, ...)` or
     `(batch, views, ...)` side by side, large ones first. Ids are not read.

@@ -18,7 +18,7 @@ class TaughtScheme(Scheme):
     `compute_loss` calls `teach(views, training)` once a step, which moves the teacher first.
 
     Args:
-        encoder, augmentation, projector: see `Scheme`.
+        encoder, augmentation, projector: see `Scheme`, also for `encode_chunk`.
         momentum: of the teacher: a float, or a function of the step.
         total_steps: steps of the whole training: the momentum then rises from `momentum` to 1 along half a
             cosine. `None`: it is as given.
@@ -54,7 +54,7 @@ class TaughtScheme(Scheme):
         if training:
             self.teacher.update(self.encoder)
             self.teacher_projector.update(self.projector)
-        features = joined([over_views(self.teacher, group, training=training) for group in views])
+        features = joined([over_views(self.run(self.teacher), group, training=training) for group in views])
         return over_views(self.teacher_projector, features, training=training)
 
     def get_config(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class VICReg(Scheme):
         projector: widths of the projection head ("expander"), whose hidden layers are batch-normalised, or a
             layer.
         invariance, variance, covariance: $\lambda$, $\mu$, $\nu$; see `contrast.losses.VICReg`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
