@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_losses
+from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_gathered
 
 
 class PerSampleLoss(keras.losses.Loss):
@@ -40,7 +40,7 @@ class PerSampleLoss(keras.losses.Loss):
         """
         with keras.name_scope(self.name):
             losses = self.call(y_true, as_views(y_pred), **further)[:, None]
-            return reduce_losses(losses, ops.ones_like(losses), sample_weight, self.reduction)
+            return reduce_gathered(losses, ops.ones_like(losses), sample_weight, self.reduction)
 
     def get_config(self):
         return {"reduction": self.reduction, "name": self.name}

@@ -45,6 +45,7 @@ class ProxyAnchor(ParametricLoss):
         self.proxies = self.add_vectors("proxies", classes)
 
     def call(self, ids, embeddings, sample_weight=None, training=None):
+        ids, embeddings, sample_weight = map(backend.gather, (ids, embeddings, sample_weight))
         views = embeddings.shape[1]
         z = l2_normalize(ops.reshape(embeddings, (-1, self.dim)))
         cosines = ops.matmul(l2_normalize(ops.convert_to_tensor(self.proxies)), ops.transpose(z))
