@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from applications.environment import load_keras
 from applications.runs import CHECKPOINTS, CONFIG, RunFolder
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def begin(devices: str | int | None, backend: str) -> "Replicas | None":
     """
     if devices is None:
         return None
+    load_keras()  # quietly
     from contrast.distribution import start
 
     return start(AUTO if backend == "torch" else devices)

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from contrast import losses, models
+from contrast import backend, losses, models
 from contrast.data.batches import ArrayBatches
+from contrast.distribution import gather
 from contrast.layers import Temperature
 
 DIM, ROWS = 6, 24
@@ -22,6 +23,11 @@ SCHEMES = {
     "NNCLR": (models.NNCLR, {**BOTH, "queue_size": 16}),
     "SwAV": (models.SwAV, {**HEADS, "prototypes": 5, "freeze_steps": 1, "queue_size": 8}),
     "DINO": (models.DINO, {**HEADS, "prototypes": 5, "freeze_steps": 1, "warmup_steps": 2}),
+}
+NAMES = {
+    "tensorflow": ("SimCLR", "losses", "MoCoV2", "SwAV", "DINO"),
+    "jax": ("SimCLR", "MoCoV2", "SwAV"),
+    "torch": (*SCHEMES, "losses"),
 }
 
 
@@ -69,18 +75,34 @@ class ManyLosses(keras.Model):
             losses.VICReg()(None, y_pred),
             losses.NegativeCosine()(None, pair, sample_weight),
             losses.NTXent(reduction="sum")(y, y_pred),
-            ops.mean(losses.SupervisedContrastive(reduction="none")(y, y_pred)) / self.replicas,
+            ops.mean(losses.SupervisedContrastive(reduction="none")(y, y_pred)) / backend.replica_count(),
             self.memory(y, y_pred, sample_weight, training=training),
             *(head(y, y_pred, sample_weight) for head in self.heads),
         ]
         means = losses.set_contrastive_loss(y_pred, ops.flip(y_pred, axis=1))
         return losses.total_loss(self, mean=means, loss=sum(terms[1:], terms[0]))
 
-    @property
-    def replicas(self):
-        from contrast import backend
 
-        return backend.replica_count()
+class Draws(keras.Model):
+    """Keeps what its last step drew: two numbers for each of 8 rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = keras.random.SeedGenerator(3)
+        self.drawn = self.add_weight(shape=(8, 2), initializer="zeros", trainable=False, name="drawn")
+        self.dense = keras.layers.Dense(1)
+
+    def build(self, shape):
+        self.dense.build(shape)
+        self.built = True
+
+    def call(self, x, training=None):
+        return self.dense(x)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        numbers = keras.random.uniform((ops.shape(x)[0], 2), seed=self.generator)
+        self.drawn.assign(ops.reshape(gather(numbers), (8, 2)))
+        return losses.total_loss(self, mean=ops.mean(y_pred))
 
 
 def encoder():
@@ -90,8 +112,8 @@ def encoder():
 
 def make(name):
     """A model with weights that are a function of the name alone."""
-    if name == "losses":
-        model = ManyLosses()
+    if name in ("losses", "draws"):
+        model = ManyLosses() if name == "losses" else Draws()
     else:
         scheme, options = SCHEMES[name]
         model = scheme(encoder(), **options)
