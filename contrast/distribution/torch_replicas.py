@@ -71,10 +71,12 @@ class _Loss(torch.nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.model = model
+        # Keras tracks parameters by path, of which two may be alike.
+        self.values = torch.nn.ParameterList([variable.value for variable in model.variables])
+        self.models = [model]
 
     def forward(self, x, y, sample_weight):
-        model = self.model
+        (model,) = self.models
         y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
         loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
         return loss, y_pred

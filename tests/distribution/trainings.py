@@ -65,6 +65,7 @@ class ManyLosses(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         pair = (y_pred[:, 0], y_pred[:, 1])
         own = ops.stack([y_pred[:, 1] + 0.5, y_pred[:, 0] - 0.5], axis=1)
+        own_losses = losses.SupervisedContrastive(reduction="none")(y, y_pred)
         terms = [
             losses.NTXent(self.temperature)(None, y_pred, sample_weight),
             losses.InfoNCE(symmetric=True)(y, pair, sample_weight, negatives=own),
@@ -75,7 +76,7 @@ class ManyLosses(keras.Model):
             losses.VICReg()(None, y_pred),
             losses.NegativeCosine()(None, pair, sample_weight),
             losses.NTXent(reduction="sum")(y, y_pred),
-            ops.mean(losses.SupervisedContrastive(reduction="none")(y, y_pred)) / backend.replica_count(),
+            ops.mean(gather(own_losses)) / backend.replica_count(),
             self.memory(y, y_pred, sample_weight, training=training),
             *(head(y, y_pred, sample_weight) for head in self.heads),
         ]
