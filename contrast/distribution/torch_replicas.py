@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from contrast.backend import mean_over_replicas
 from contrast.backend.torch_backend import on_replicas
 from contrast.distribution.batch_norm import synchronize
 from contrast.distribution.seeds import seeds_of_replica
@@ -48,7 +49,7 @@ def step_of_replica(model, batch_norm):
         trained = tuple(id(weight.value) for weight in weights)
         if parallel.get("trained") != trained:
             devices = [torch.cuda.current_device()] if torch.cuda.is_available() else None
-            parallel["module"] = DistributedDataParallel(_Loss(model), devices, broadcast_buffers=False)
+            parallel["module"] = DistributedDataParallel(_Loss(model), devices)
             parallel["trained"] = trained
         model.zero_grad()
         with on_replicas(), seeds_of_replica(model, dist.get_rank()):
@@ -57,10 +58,11 @@ def step_of_replica(model, batch_norm):
             loss = loss * dist.get_world_size()
             scaled = model.optimizer.scale_loss(loss)
             scaled.backward()
+            rows = len(next(array for array in keras.tree.flatten(x) if array is not None))
+            all_rows = mean_over_replicas(torch.tensor(float(rows), device=loss.device))
         with torch.no_grad():
             model.optimizer.apply([weight.value.grad for weight in weights], weights)
-        rows = next(array for array in keras.tree.flatten(x) if array is not None).shape[0]
-        model._loss_tracker.update_state(loss.detach(), sample_weight=rows)
+        model._loss_tracker.update_state(loss.detach(), sample_weight=all_rows)
         return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     return train_step
