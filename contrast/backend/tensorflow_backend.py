@@ -128,7 +128,10 @@ def replica_index():
 def gather_rows(x):
     """The rows of all replicas; outside of a step of `tf.distribute`, the given ones."""
     context = tf.distribute.get_replica_context()
-    return x if context is None else context.all_gather(x, axis=0)
+    if context is None:
+        return x
+    # The shape behind the rows is lost on the way.
+    return tf.ensure_shape(context.all_gather(x, axis=0), [None, *x.shape[1:]])
 
 
 def random_state():

@@ -25,7 +25,8 @@ COMPILED = ("SimCLR",)  # on TensorFlow; the others run step by step, which cost
 
 def trained(name, alone, batch_norm="synchronized", rows=trainings.ROWS):
     """What a training leaves on one device, or on all of them."""
-    eager = BACKEND == "tensorflow" and name not in COMPILED and REPLICAS.processes == 1
+    compiled = rows == trainings.ROWS and batch_norm == "synchronized" and name in COMPILED
+    eager = BACKEND == "tensorflow" and REPLICAS.processes == 1 and not compiled
     data = trainings.Batches(rows=rows)
     if alone:
         return trainings.train(trainings.make(name), data, eager=eager)()

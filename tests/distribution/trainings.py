@@ -25,7 +25,7 @@ SCHEMES = {
     "DINO": (models.DINO, {**HEADS, "prototypes": 5, "freeze_steps": 1, "warmup_steps": 2}),
 }
 NAMES = {
-    "tensorflow": ("SimCLR", "losses", "MoCoV2", "SwAV", "DINO"),
+    "tensorflow": ("SimCLR", "losses", "SwAV", "DINO"),
     "jax": ("SimCLR", "MoCoV2", "SwAV"),
     "torch": (*SCHEMES, "losses"),
 }
