@@ -127,14 +127,19 @@ def train(
         bool,
         typer.Option("--resume", help="Go on with the interrupted run in --output, as it was asked for."),
     ] = False,
+    distribute: Annotated[
+        str | None,
+        typer.Option(metavar="auto|N", help="Train on all GPUs of this machine, or on N devices."),
+    ] = None,
 ) -> None:
     """Trains a model and leaves a run folder: configuration, weights, history, curves.
 
     After each epoch there is a checkpoint in the folder. With --resume an interrupted run goes on from there,
     and comes to the same weights as one that was never interrupted.
     """
+    from applications import distributed
     from applications.environment import check_backend, load_keras
-    from applications.runs import RunFolder, default_path, is_finished
+    from applications.runs import default_path, is_finished
 
     request = {"task": task, "paper": paper, "data": data, "seed": seed, "epochs": epochs}
     with requests_explained(), missing_packages_explained():
@@ -145,14 +150,20 @@ def train(
             typer.echo(f"{output} holds a finished run; there is nothing to resume.")
             return
         backend = check_backend()
+        devices = distributed.checked_devices(distribute, task)
+        output = output or default_path(task)
+        processes = distributed.needs_processes(devices, backend)
+        if processes:
+            raise typer.Exit(distributed.train_in_processes(request, output, resume, processes))
+        replicas = distributed.begin(devices, backend)
         if resume:
-            run = RunFolder(output, resume=True)
+            run = distributed.run_folder(output, replicas, resume=True)
             request = as_begun(request, run)
         row = built(task, request["paper"], "train")
         if request["data"] is not None and not request["data"].is_dir():
             raise ValueError(f"--data must be an existing folder, got {request['data']}.")
         if not resume:
-            run = RunFolder(output or default_path(task))
+            run = distributed.run_folder(output, replicas)
     typer.echo(f"Run folder: {run.path}")
     seed, data, epochs = request["seed"] or 0, request["data"], request["epochs"]
     to_resume = f"contrast train {row.task} --output {shlex.quote(str(run.path))} --resume"
@@ -164,7 +175,8 @@ def train(
             else:
                 arguments = {"data": None if data is None else str(data.resolve()), "epochs": epochs}
                 run.write_config(row.task, row.paper, seed, backend, arguments)
-            model = load(row.train)(run, data=data, seed=seed, epochs=epochs)
+            with distributed.scope_of(replicas):
+                model = load(row.train)(run, data=data, seed=seed, epochs=epochs)
         if not run.has_history and getattr(model, "history", None):
             run.write_history(model.history.history)
         run.save_model(model)

@@ -86,6 +86,16 @@ def replica_count():
     return 1
 
 
+def replica_index():
+    """0: there is one replica."""
+    return 0
+
+
+def gather_rows(x):
+    """The rows themselves: they are the global batch's."""
+    return x
+
+
 def random_state():
     """Empty: JAX has no global generator."""
     return {}

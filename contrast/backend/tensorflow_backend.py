@@ -214,6 +214,21 @@ def replica_count():
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def replica_index():
+    """The number of this replica; 0 outside of a step of `tf.distribute`."""
+    context = tf.distribute.get_replica_context()
+    return 0 if context is None else context.replica_id_in_sync_group
+
+
+def gather_rows(x):
+    """The rows of all replicas; outside of a step of `tf.distribute`, the given ones."""
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return x
+    # The shape behind the rows is lost on the way.
+    return tf.ensure_shape(context.all_gather(x, axis=0), [None, *x.shape[1:]])
+
+
 def random_state():
     """State of TensorFlow's global generator; Keras itself draws from its seed generators."""
     return {"global": tf.random.get_global_generator().state.numpy()}

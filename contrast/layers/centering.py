@@ -3,6 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from contrast import backend
 from contrast.typing import Shape, Tensor
 
 
@@ -25,7 +26,7 @@ class Centering(keras.Layer):
 
     Call: `(logits)` of shape `(..., dim)` returns logits - centre. The property `value` is the centre,
         float32 `(dim,)`, without gradient. `update(logits)` moves it towards the mean over all axes but the
-        last; under `tf.distribute` the replicas' centres are averaged.
+        last, and over all replicas.
 
     Raises:
         ValueError: if dim is below 1, momentum is outside [0, 1), or the last axis is not dim.
@@ -53,7 +54,6 @@ class Centering(keras.Layer):
             dtype="float32",
             autocast=False,
             trainable=False,
-            aggregation="mean",
             name="center",
         )
         self.built = True
@@ -67,7 +67,10 @@ class Centering(keras.Layer):
         """Moves the centre towards the mean of `logits`, `(..., dim)`; call it after the loss."""
         logits = ops.stop_gradient(ops.cast(ops.convert_to_tensor(logits), "float32"))
         self._check_width(logits)
-        mean = ops.mean(ops.reshape(logits, (-1, self.dim)), axis=0)
+        rows = ops.reshape(logits, (-1, self.dim))
+        total = backend.mean_over_replicas(ops.sum(rows, axis=0))
+        count = backend.mean_over_replicas(ops.cast(ops.shape(rows)[0], "float32"))
+        mean = total / count
         self.center.assign(self.momentum * ops.copy(self.center) + (1 - self.momentum) * mean)
 
     def call(self, logits: Tensor) -> Tensor:

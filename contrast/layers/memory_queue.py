@@ -3,6 +3,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from contrast import backend
 from contrast.typing import Tensor
 
 
@@ -36,10 +37,11 @@ class MemoryQueue(keras.Layer):
     ```
 
     The order of the places is that of the ring, not that of time. Embeddings are stored as they are, in
-    float32 whatever the policy. Replicas of `tf.distribute` are not gathered.
+    float32 whatever the policy. On several replicas each stores the rows of all: their queues are equal.
 
     Args:
-        size: places of the queue, of each group if there are groups; at least the largest batch.
+        size: places of the queue, of each group if there are groups; at least the largest batch, that of all
+            replicas together.
         dim: width of the embeddings.
         groups: how many queues are kept side by side, for instance one a class; `None`: a single one.
 
@@ -110,15 +112,15 @@ class MemoryQueue(keras.Layer):
                 f"A batch of {length} does not fit into a queue of size {self.size}; make the queue larger "
                 "or the batch smaller."
             )
-        embeddings = ops.stop_gradient(embeddings)[-self.size :]
-        batch = ops.shape(embeddings)[0]
         self._check_group(group, required=True)
-        if ids is None:
-            ids = ops.full((batch,), -1, "int32")
-        else:
-            ids = _integers("ids", ids, [(length,)])[-self.size :]
+        ids = None if ids is None else _integers("ids", ids, [(length,)])
         groups = _integers("group", 0 if group is None else group, [(), (length,)])
-        groups = groups[-self.size :] if len(groups.shape) else ops.broadcast_to(groups, (batch,))
+        if len(groups.shape):
+            groups = backend.gather(groups)[-self.size :]
+        embeddings = backend.gather(ops.stop_gradient(embeddings))[-self.size :]
+        batch = ops.shape(embeddings)[0]
+        ids = ops.full((batch,), -1, "int32") if ids is None else backend.gather(ids)[-self.size :]
+        groups = ops.broadcast_to(groups, (batch,))
 
         member = ops.equal(groups[:, None], ops.arange(self._rings, dtype="int32")[None, :])
         stored, member = ops.any(member, axis=1), ops.cast(member, "int32")

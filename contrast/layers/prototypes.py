@@ -3,6 +3,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from contrast import backend
 from contrast.ops import l2_normalize, sinkhorn
 from contrast.typing import Shape, Tensor
 
@@ -75,10 +76,25 @@ class Prototypes(keras.Layer):
             vectors = ops.where(frozen, ops.stop_gradient(vectors), vectors)
         return ops.cast(ops.matmul(embeddings, ops.transpose(vectors)), self.compute_dtype)
 
-    def assign(self, scores: Tensor) -> Tensor:
-        """Sinkhorn's assignment of the samples behind `scores`, `(samples, count)`, without gradient."""
-        scores = ops.stop_gradient(ops.convert_to_tensor(scores))
-        return sinkhorn(scores, self.temperature, self.iterations)
+    def assign(self, scores: Tensor, earlier: Tensor | None = None) -> Tensor:
+        """Sinkhorn's assignment of the samples behind `scores`, together with those of all replicas.
+
+        Args:
+            scores: `(samples, count)`; gradients stop here.
+            earlier: scores `(n, count)` of further samples, which take part and are not returned; the same on
+                all replicas, as those of a queue are. Or `None`.
+
+        Returns:
+            A float32 tensor `(samples, count)`.
+        """
+        own = ops.stop_gradient(ops.convert_to_tensor(scores))
+        scores = backend.gather(own)
+        if earlier is None:
+            return backend.own_rows(sinkhorn(scores, self.temperature, self.iterations), own)
+        earlier = ops.stop_gradient(ops.convert_to_tensor(earlier))
+        together = ops.concatenate([earlier, scores])
+        codes = sinkhorn(together, self.temperature, self.iterations)[ops.shape(earlier)[0] :]
+        return backend.own_rows(codes, own)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.count)

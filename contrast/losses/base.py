@@ -80,9 +80,14 @@ class ContrastiveLoss(keras.losses.Loss):
         negatives: Tensor | None = None,
         candidate_mask: Tensor | None = None,
         references: tuple[Tensor, Tensor, Tensor | None] | None = None,
+        gathered: bool = False,
         **masks: Any,
     ) -> Tensor:
         """Computes the loss.
+
+        On several replicas (`contrast.distribution`) it is the loss of the global batch: samples, ids,
+        weights and each sample's own negatives are gathered from all, with their gradients. Shared negatives
+        and references, as from a queue, are taken to be equal on all.
 
         Args:
             y_true: int tensor `(batch,)` of ids, or `None`: every sample is its own id.
@@ -94,13 +99,16 @@ class ContrastiveLoss(keras.losses.Loss):
                 `False` at row i, column j leaves sample j out of what sample i's anchors see.
             references: further candidates with an id, as `contrast.layers.MemoryQueue.read` returns them:
                 embeddings `(n, dim)`, integer ids `(n,)` and which are valid, bool `(n,)` or `None`.
+            gathered: everything given is of the global batch already, as `contrast.distribution.gather` makes
+                it: the only way to give masks or targets of pairs on several replicas.
             **masks: what the subclass's `call` knows beside these.
 
         Returns:
-            A float32 scalar, or the losses themselves with `reduction="none"`.
+            A float32 scalar, or with `reduction="none"` the losses of this replica's samples themselves.
 
         Raises:
-            ValueError: if shapes do not fit together or the batch is empty.
+            ValueError: if shapes do not fit together, the batch is empty, or pairs of one replica's samples
+                alone are given on several.
             TypeError: if ids are no integers, or `compile` was given a loss that holds a layer.
         """
         held = self._held_layer()
@@ -111,7 +119,12 @@ class ContrastiveLoss(keras.losses.Loss):
                 "the loss from it in the model's compute_loss."
             )
         with keras.name_scope(self.name):
-            y_pred = as_views(y_pred)
+            y_pred = own = as_views(y_pred)
+            if backend.replica_count() > 1 and not gathered:
+                self._check_no_pairs(y_true, candidate_mask, masks)
+                y_pred, y_true, sample_weight = map(backend.gather, (y_pred, y_true, sample_weight))
+                if negatives is not None and len(negatives.shape) == 3:
+                    negatives = backend.gather(negatives)
             y_true = self.check_targets(y_true, y_pred)
             if negatives is not None:
                 negatives = self._negatives(negatives, y_pred)
@@ -121,7 +134,8 @@ class ContrastiveLoss(keras.losses.Loss):
                 masks["references"] = self._references(references, y_true, y_pred)
             losses, counts = self.call(y_true, y_pred, negatives, candidate_mask, **masks)
             counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
-            return reduce_losses(losses, counts, sample_weight, self.reduction)
+            reduced = reduce_losses(losses, counts, sample_weight, self.reduction)
+            return reduced if gathered or len(reduced.shape) == 0 else backend.own_rows(reduced, own)
 
     def check_targets(self, y_true: Tensor | None, y_pred: Tensor) -> Tensor | None:
         """`y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
@@ -199,6 +213,20 @@ class ContrastiveLoss(keras.losses.Loss):
             "name": self.name,
         }
 
+    def _check_no_pairs(self, y_true, candidate_mask, masks):
+        """ValueError if something speaks of pairs, of which a replica knows its own samples' only."""
+        given = [
+            name for name, mask in {"candidate_mask": candidate_mask, **masks}.items() if mask is not None
+        ]
+        if y_true is not None and len(ops.shape(y_true)) == 2:
+            given.append("y_true (batch, batch)")
+        if given:
+            raise ValueError(
+                f"{self.name} cannot read {', '.join(given)} of one replica's samples on several replicas; "
+                "gather embeddings and ids with contrast.distribution.gather, make pairs of the global "
+                "batch, and call the loss with gathered=True."
+            )
+
     def _negatives(self, negatives, y_pred):
         negatives = ops.cast(ops.convert_to_tensor(negatives), "float32")
         batch, dim = y_pred.shape[0], y_pred.shape[-1]
@@ -242,10 +270,22 @@ class ContrastiveLoss(keras.losses.Loss):
         return next((value for value in vars(self).values() if isinstance(value, keras.Layer)), None)
 
 
+def reduce_gathered(
+    losses: Tensor, counts: Tensor, sample_weight: Tensor | None, reduction: str | None
+) -> Tensor:
+    """`reduce_losses` of the samples of all replicas, or of this one's with `reduction="none"`."""
+    if reduction not in ("none", None):
+        losses, counts, sample_weight = map(backend.gather, (losses, counts, sample_weight))
+    return reduce_losses(losses, counts, sample_weight, reduction)
+
+
 def reduce_losses(
     losses: Tensor, counts: Tensor, sample_weight: Tensor | None, reduction: str | None
 ) -> Tensor:
-    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts`: the weight of each in a mean."""
+    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts`: the weight of each in a mean.
+
+    Every replica reduces the losses of the global batch, so that a sum is divided by the replicas, too.
+    """
     weights = counts
     if sample_weight is not None:
         weights = counts * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
@@ -254,7 +294,7 @@ def reduce_losses(
         return losses[:, 0] if losses.shape[1] == 1 else losses
     total = ops.sum(losses)
     if reduction == "sum":
-        return total
+        return total / backend.replica_count()
     norm = ops.sum(counts if reduction == "sum_over_batch_size" else weights)
     return ops.divide_no_nan(total, norm) / backend.replica_count()
 

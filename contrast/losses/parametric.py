@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from contrast.losses.base import REDUCTIONS, check_choice, reduce_losses
+from contrast.losses.base import REDUCTIONS, check_choice, reduce_gathered
 from contrast.losses.inputs import as_views, integer_ids
 from contrast.typing import Shape, Tensor
 
@@ -100,7 +100,7 @@ class ParametricLoss(keras.Layer):
         flat = ops.reshape(embeddings, (-1, self.dim))
         losses = self.anchor_losses(ops.repeat(ids, views), flat, training)
         losses = ops.reshape(losses, (-1, views))
-        return reduce_losses(losses, ops.ones_like(losses), sample_weight, self.reduction)
+        return reduce_gathered(losses, ops.ones_like(losses), sample_weight, self.reduction)
 
     def is_class(self, ids: Tensor) -> Tensor:
         """Bool tensor `(anchors, classes)`, `True` at each anchor's class."""

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_losses
+from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_gathered
 from contrast.typing import Tensor
 
 
@@ -45,7 +45,7 @@ class PerSampleLoss(keras.losses.Loss):
         """
         with keras.name_scope(self.name):
             losses = self.call(y_true, as_views(y_pred), **further)[:, None]
-            return reduce_losses(losses, ops.ones_like(losses), sample_weight, self.reduction)
+            return reduce_gathered(losses, ops.ones_like(losses), sample_weight, self.reduction)
 
     def get_config(self) -> dict[str, Any]:
         return {"reduction": self.reduction, "name": self.name}

@@ -56,6 +56,7 @@ class ProxyAnchor(ParametricLoss):
         sample_weight: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor:
+        ids, embeddings, sample_weight = map(backend.gather, (ids, embeddings, sample_weight))
         views = embeddings.shape[1]
         z = l2_normalize(ops.reshape(embeddings, (-1, self.dim)))
         cosines = ops.matmul(l2_normalize(ops.convert_to_tensor(self.proxies)), ops.transpose(z))

@@ -4,6 +4,7 @@ from typing import Any
 
 from keras import ops
 
+from contrast import backend
 from contrast.losses.base import check_choice
 from contrast.ops import l2_normalize, max_mean_similarity
 from contrast.typing import Tensor
@@ -95,7 +96,8 @@ def set_contrastive_loss(
         normalize: scale elements to unit length first.
 
     Returns:
-        A float32 scalar; 0 if no sample takes part.
+        A float32 scalar, of the sets of all replicas; 0 if no sample takes part. Give it to
+        `contrast.losses.total_loss` as `mean`.
 
     Raises:
         ValueError: if an option is unknown, the temperature is not positive, or shapes do not fit.
@@ -116,6 +118,7 @@ def set_contrastive_loss(
     a, b = (ops.cast(ops.convert_to_tensor(x), "float32") for x in (a, b))
     if a.shape[0] != b.shape[0]:
         raise ValueError(f"a and b must hold as many sets, got shapes {tuple(a.shape)} and {tuple(b.shape)}.")
+    a, b, a_mask, b_mask = map(backend.gather, (a, b, a_mask, b_mask))
     if normalize:
         a, b = l2_normalize(a), l2_normalize(b)
     a = a / temperature

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras import ops
 
+from contrast import backend
 from contrast.ops import l2_normalize
 from contrast.typing import Tensor
 
@@ -74,7 +75,8 @@ def token_alignment_loss(
     log_probability = ops.log_softmax(similarity, axis=2) + ops.log_softmax(similarity, axis=1)
     losses = -0.5 * ops.diagonal(log_probability, axis1=1, axis2=2)
     weight = ops.cast(real, "float32")
-    return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1.0)
+    count = backend.mean_over_replicas(ops.sum(weight))
+    return ops.sum(losses * weight) / ops.maximum(count, 1.0 / backend.replica_count())
 
 
 def _check_shapes(a, b):

@@ -26,7 +26,7 @@ class TwoViewStatistics(keras.losses.Loss):
         self._dtype = "float32"
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Tensor | None = None) -> Tensor:
-        """Computes the loss.
+        """Computes the loss; on several replicas that of the global batch.
 
         Args:
             y_true: not read; `None`.
@@ -44,7 +44,7 @@ class TwoViewStatistics(keras.losses.Loss):
             y_pred = as_views(y_pred)
             if y_pred.shape[1] != 2:
                 raise ValueError(f"{self.name} needs two views, got y_pred of shape {tuple(y_pred.shape)}.")
-            if y_pred.shape[0] == 1:
+            if y_pred.shape[0] == 1 and backend.replica_count() == 1:
                 raise ValueError(
                     f"{self.name} takes statistics over the batch, which needs at least two samples, got "
                     "a batch of one."
@@ -53,6 +53,7 @@ class TwoViewStatistics(keras.losses.Loss):
                 weights = ops.ones((ops.shape(y_pred)[0],), "float32")
             else:
                 weights = ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+            y_pred, weights = backend.gather(y_pred), backend.gather(weights)
             return self.call(y_pred[:, 0], y_pred[:, 1], weights) / backend.replica_count()
 
     def get_config(self) -> dict[str, Any]:

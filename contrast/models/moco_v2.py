@@ -4,6 +4,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from contrast import backend
 from contrast.layers import MemoryQueue
 from contrast.losses import InfoNCE, total_loss
 from contrast.models.base import separate
@@ -92,8 +93,8 @@ class MoCoV2(TaughtScheme):
         training: bool = True,
     ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
-        queries = outputs["embeddings"][:, 0]
-        keys = self.teach((outputs["keys"],), training)[:, 0]
+        own_keys = self.teach((outputs["keys"],), training)[:, 0]
+        queries, keys = backend.gather(outputs["embeddings"][:, 0]), backend.gather(own_keys)
         negatives, _, valid = self.queue.read()
         batch = ops.shape(queries)[0]
         # Row i sees its own key and the queue; the batch's other keys only while the queue is empty.
@@ -101,10 +102,15 @@ class MoCoV2(TaughtScheme):
         seen = ops.broadcast_to(valid[None, :], (batch, self.queue_size))
         mask = ops.concatenate([own, seen], axis=1)
         loss = InfoNCE(self.temperature)(
-            None, (queries, keys), sample_weight, negatives=negatives, candidate_mask=mask
+            None,
+            (queries, keys),
+            backend.gather(sample_weight),
+            negatives=negatives,
+            candidate_mask=mask,
+            gathered=True,
         )
         if training:
-            self.queue.enqueue(l2_normalize(ops.cast(keys, "float32")))
+            self.queue.enqueue(l2_normalize(ops.cast(own_keys, "float32")))
         return total_loss(self, loss=loss)
 
     def get_config(self) -> dict[str, Any]:

@@ -114,8 +114,7 @@ class SwAV(Scheme):
             code = self.prototypes.assign(scores[:, view])
             if self.queue_size is not None:
                 earlier, _, valid = self.queue.read(group=view)
-                more = ops.concatenate([self.prototypes(earlier), scores[:, view]])
-                together = self.prototypes.assign(more)[self.queue_size :]
+                together = self.prototypes.assign(scores[:, view], self.prototypes(earlier))
                 code = ops.where(ops.all(valid), together, code)
             codes.append(code)
         return ops.stack(codes, axis=1)
