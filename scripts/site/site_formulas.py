@@ -1,0 +1,31 @@
+"""Formulas as MathML, made when the site is built: pages need no script and no network for them.
+
+A hook of mkdocs; `pymdownx.arithmatex` marks the formulas.
+"""
+
+import html
+import logging
+import re
+
+from latex2mathml.converter import convert
+
+logger = logging.getLogger("mkdocs.hooks.site_formulas")
+
+INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
+BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
+
+
+def on_page_content(content, page, **kwargs):
+    where = page.file.src_uri
+    content = INLINE.sub(lambda found: mathml(found[1], "inline", where), content)
+    return BLOCK.sub(lambda found: f'<div class="formula">{mathml(found[1], "block", where)}</div>', content)
+
+
+def mathml(formula: str, display: str, where: str) -> str:
+    """The formula as MathML; what cannot be converted is shown as it is, with a warning."""
+    latex = html.unescape(formula).strip()
+    try:
+        return convert(latex, display=display)
+    except Exception as error:  # the converter raises what it happens to meet
+        logger.warning("%s: formula %r: %s", where, latex, error or type(error).__name__)
+        return f"<code>{formula}</code>"
