@@ -5,11 +5,11 @@ are: a data set yields `x`, `(x, ids)` or, where x is a pair, `((first, second),
 `torch_collate` for it.
 """
 
-import keras
-import numpy as np
-
 from collections.abc import Callable
 from typing import Any
+
+import keras
+import numpy as np
 
 
 def views_from_tf_data(dataset: Any, augmentation: Callable[..., Any], views: int = 2) -> Any:
