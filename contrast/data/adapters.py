@@ -133,7 +133,7 @@ def class_balanced_from_tf_data(
     return batches.map(merged, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def views_from_grain(dataset, augmentation, views=2, seed=0):
+def views_from_grain(dataset: Any, augmentation: Callable[..., Any], views: int = 2, seed: int = 0) -> Any:
     """Turns a grain data set of single samples into one of their views.
 
     Every draw is a function of the seed and of the element's place. `fit` begins a data set anew in each
@@ -177,7 +177,7 @@ def views_from_grain(dataset, augmentation, views=2, seed=0):
     return dataset.random_map(drawn, seed=seed)
 
 
-def views_from_torch(dataset, augmentation, views=2):
+def views_from_torch(dataset: Any, augmentation: Callable[..., Any], views: int = 2) -> Any:
     """Turns a PyTorch data set of single samples into one of their views.
 
         views = contrast.data.views_from_torch(dataset, augmentation)
@@ -210,7 +210,7 @@ def views_from_torch(dataset, augmentation, views=2):
     return _TorchViews(dataset, augmentation, views)
 
 
-def torch_collate(elements):
+def torch_collate(elements: Any) -> Any:
     """Makes a batch that `fit` reads on every backend: PyTorch's own collation, with tuples.
 
     It is the `collate_fn` of a `torch.utils.data.DataLoader`. The usual one gives a bare tensor or lists,
