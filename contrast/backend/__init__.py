@@ -18,6 +18,8 @@ Every backend module defines the same functions:
 import keras
 from keras import ops
 
+from contrast.typing import Tensor
+
 match keras.backend.backend():
     case "tensorflow":
         from contrast.backend.tensorflow_backend import (
@@ -64,7 +66,7 @@ match keras.backend.backend():
         )
 
 
-def gather(x):
+def gather(x: Tensor | None) -> Tensor | None:
     """The rows of all replicas, in the order of the replicas; `x` itself where there is one, or for `None`.
 
     The gradient of what a replica computes from these rows reaches the replica that they came from. When
@@ -82,7 +84,7 @@ def gather(x):
     return gather_rows(x)
 
 
-def own_rows(gathered, x):
+def own_rows(gathered: Tensor, x: Tensor) -> Tensor:
     """Those rows of `gathered` that stand where `gather` puts the rows of `x`."""
     if replica_count() == 1:
         return gathered
@@ -91,7 +93,7 @@ def own_rows(gathered, x):
     return ops.take(gathered, ops.sum(before) + ops.arange(rows, dtype="int32"), axis=0)
 
 
-def mean_over_replicas(x):
+def mean_over_replicas(x: Tensor) -> Tensor:
     """The mean of a tensor over the replicas, each of which has one of the same shape."""
     return x if replica_count() == 1 else ops.mean(gather(x[None]), axis=0)
 
