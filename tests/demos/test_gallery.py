@@ -174,8 +174,8 @@ def test_a_demo_is_opened_by_its_first_visitor_and_tells_how_far_it_is():
         opening._hear(Progress(1, 4, 2, 3, "loss 1.5"))
         begun.set()
         go_on.wait(30)
-        built.append(threading.current_thread())
-        return small_page(), {"css": "h1 {}"}
+        built.append(small_page())
+        return built[0], {"css": "h1 {}"}
 
     opening = Opening("toys", prepare)
     with client(opening) as visitor:
@@ -196,6 +196,7 @@ def test_a_demo_is_opened_by_its_first_visitor_and_tells_how_far_it_is():
         assert visitor.get("/toys/config").json()["root"].endswith("/toys")
         assert "gradio" in visitor.get("/toys/").text
         assert len(built) == 1
+        assert built[0].has_launched  # only then Gradio looks where files come from
     assert opening._holder.done()
 
 

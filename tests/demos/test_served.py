@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("gradio")
+gradio = pytest.importorskip("gradio")
 pytest.importorskip("sacrebleu")
 pytest.importorskip("tokenizers")
 playwright = pytest.importorskip("playwright.sync_api")
@@ -323,7 +323,9 @@ def test_the_page_that_waits_is_told_to_everyone(browser):
 
     def prepare():
         go_on.wait(60)
-        return PAGES["schemes"](), {"theme": THEME}
+        with gradio.Blocks() as small:
+            gradio.Markdown("It is there.", elem_id="there")
+        return small, {"theme": THEME}
 
     with private_files():
         gallery_page = gallery.build()
@@ -337,7 +339,7 @@ def test_the_page_that_waits_is_told_to_everyone(browser):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.locator("html.dark").count() == 1
         go_on.set()
-        page.wait_for_selector("#map svg")  # it comes by itself
+        page.wait_for_selector("#there")  # it comes by itself
         page.close()
         gallery_page.close(verbose=False)
 
