@@ -12,6 +12,8 @@ from latex2mathml.converter import convert
 logger = logging.getLogger("mkdocs.hooks.site_formulas")
 
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
+# a named function before its argument, which the converter sets without a space
+FUNCTION = re.compile(r"(\\(?:log|exp|cos|sin|max|min))\s+(?=[A-Za-z]|\\[a-z])(?!\\(?:left|big))")
 BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 
 
@@ -25,7 +27,12 @@ def mathml(formula: str, display: str, where: str) -> str:
     """The formula as MathML; what cannot be converted is shown as it is, with a warning."""
     latex = html.unescape(formula).strip()
     try:
-        return convert(latex, display=display)
+        result = convert(FUNCTION.sub(r"\1\\,", latex), display=display)
     except Exception as error:  # the converter raises what it happens to meet
-        logger.warning("%s: formula %r: %s", where, latex, error or type(error).__name__)
-        return f"<code>{formula}</code>"
+        problem = str(error) or type(error).__name__
+    else:
+        if "\\" not in result:  # a command that the converter does not know stays as it is
+            return result
+        problem = "it holds a command that is not known"
+    logger.warning("%s: formula %r: %s", where, latex, problem)
+    return f"<code>{formula}</code>"

@@ -51,7 +51,8 @@ def claim_pages() -> dict[str, str | bytes]:
         stem = path.stem.removesuffix("_claim")
         name = f"claims/{task}.md" if stem == task else f"claims/{task}_{stem}.md"
         row = next(row for row in APPLICATIONS if row.task == task)
-        lines = [f"# {task}: {results[0]['paper']}", "", row.summary, ""]
+        paper = results[0]["paper"]
+        lines = [f"# {task}" if paper == task else f"# {task}: {paper}", "", row.summary, ""]
         lines += [f"The application: [{task}](../applications/{task}.md). The measurement again:", ""]
         lines += ["```bash", f"contrast reproduce {task} --json results.json", "```", ""]
         for number, result in enumerate(results):

@@ -26,7 +26,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "applications").glob("*/README.md")),
 ]
-BLOCK = re.compile(r"(?P<before>^.*\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"(?P<before>^[^\n]*\n)?^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->")
 NAME = re.compile(r"\bcontrast\.[a-z_]+(?:\.[A-Za-z_]\w*)+")
 

@@ -44,7 +44,7 @@ def checkout(tmp_path_factory):
         rows = (*registry.APPLICATIONS, *eval(row, {"Application": registry.Application}))
         patch.setattr(registry, "APPLICATIONS", rows)
         patch.setattr(cli, "APPLICATIONS", rows)
-        patch.setattr(tables, "APPLICATIONS", rows)
+        patch.setattr(tables.applications_table, "__defaults__", (rows,))
         patch.chdir(root)
         yield root
     for name in [name for name in sys.modules if name.startswith(PACKAGE)]:
