@@ -57,7 +57,8 @@ def by_hand(encoder, chunk_size, x):
     return ops.reshape(ops.stack(parts, axis=1), (-1, 4))[: len(X)]
 
 
-@pytest.mark.parametrize("seed", [3, None])
+# An unseeded Dropout on PyTorch draws from PyTorch's own generator.
+@pytest.mark.parametrize("seed", [3, None] if keras.backend.backend() == "torch" else [3])
 def test_dropout_draws_the_same_masks_again(seed):
     encoder = perceptron(keras.layers.Dropout(0.5, seed=seed))
     generator = encoder.layers[1].seed_generator
@@ -65,7 +66,7 @@ def test_dropout_draws_the_same_masks_again(seed):
 
     def run(encode):
         generator.state.assign(start)
-        keras.utils.set_random_seed(7)  # an unseeded Dropout on PyTorch draws from PyTorch's own generator
+        keras.utils.set_random_seed(7)
         return value_and_gradients(encode, encoder)
 
     kept = run(lambda x: by_hand(encoder, 4, x))
