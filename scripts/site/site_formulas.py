@@ -26,8 +26,9 @@ def on_page_content(content, page, **kwargs):
 def mathml(formula: str, display: str, where: str) -> str:
     """The formula as MathML; what cannot be converted is shown as it is, with a warning."""
     latex = html.unescape(formula).strip()
+    spaced = FUNCTION.sub(r"\1\\,", latex.replace(r"\arg\m", r"\operatorname{arg}\,\m"))
     try:
-        result = convert(FUNCTION.sub(r"\1\\,", latex), display=display)
+        result = convert(spaced, display=display)
     except Exception as error:  # the converter raises what it happens to meet
         problem = str(error) or type(error).__name__
     else:

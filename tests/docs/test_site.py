@@ -118,7 +118,8 @@ def test_links_between_files_become_links_between_pages():
 
 
 @once
-def test_every_result_of_a_claim_is_shown_with_figures():
+def test_every_result_of_a_claim_is_shown_with_figures(monkeypatch):
+    monkeypatch.setattr(site_measurements, "as_svg", lambda draw, result, ink: b"<?xml")  # the build draws
     results = site_measurements.claim_files()
     pages = site_measurements.claim_pages()
     assert len(results) == len([name for name in pages if name.endswith(".md")]) - 1
