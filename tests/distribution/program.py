@@ -60,9 +60,9 @@ def message(function):
 
 
 def compare(name, file=None, **options):
-    """Keeps what a training on one device leaves, and on all."""
-    for kind, alone in (("one", True), ("many", False)):
-        left = trained(name, alone, **options)
+    """Keeps what a training on all devices leaves, and the first process what one leaves on one."""
+    for kind in ("many", "one")[: 2 if REPLICAS.index == 0 else 1]:
+        left = trained(name, kind == "one", **options)
         np.savez(folder / f"{file or name}-{kind}-{REPLICAS.index}.npz", **left)
 
 

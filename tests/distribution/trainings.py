@@ -20,14 +20,13 @@ SCHEMES = {
     "SimCLR": (models.SimCLR, HEADS),
     "MoCoV2": (models.MoCoV2, {**HEADS, "queue_size": 16}),
     "BYOL": (models.BYOL, {**BOTH, "momentum": 0.9}),
-    "NNCLR": (models.NNCLR, {**BOTH, "queue_size": 16}),
     "SwAV": (models.SwAV, {**HEADS, "prototypes": 5, "freeze_steps": 1, "queue_size": 8}),
     "DINO": (models.DINO, {**HEADS, "prototypes": 5, "freeze_steps": 1, "warmup_steps": 2}),
 }
 NAMES = {
     "tensorflow": ("SimCLR", "losses", "SwAV", "DINO"),
     "jax": ("SimCLR", "MoCoV2", "SwAV"),
-    "torch": (*SCHEMES, "losses"),
+    "torch": ("SimCLR", "losses", "MoCoV2", "BYOL", "SwAV", "DINO"),
 }
 
 
