@@ -38,7 +38,8 @@ READMES = [
 
 
 @pytest.mark.parametrize("path", READMES)
-def test_examples(path):
+def test_examples(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some save what they trained
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     for block in blocks:
