@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -19,16 +18,25 @@ SETTINGS = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("scheme", training_step.SCHEMES)
 @pytest.mark.parametrize("side", [8, 9])
 def test_the_same_model_by_hand_trains_alike(scheme, side):
-    if keras.config.backend() == "tensorflow" or (keras.config.backend() == "jax" and side == 9):
-        pytest.skip("on TensorFlow there is no peer, and one odd size shows it on PyTorch")
     result = training_step.measure(scheme, {**SETTINGS, "side": side}, "cpu", repetitions=1)
     (peer,) = set(result["losses"]) - {"contrast"}
     assert result["difference"] < 1e-4
     assert len(result["losses"][peer]) == 2 and result["losses"][peer][0] != result["losses"][peer][1]
     assert result["ratio"] == pytest.approx(result["seconds"]["contrast"] / result["seconds"][peer])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", training_step.SCHEMES)
+def test_the_same_model_by_hand_trains_alike_on_jax(scheme):
+    request = {"scheme": scheme, "settings": SETTINGS, "device": "cpu", "repetitions": 1}
+    result = training_step.common.in_process(
+        training_step.__file__, "jax", request, **training_step.environment("cpu")
+    )
+    assert result["difference"] < 1e-4 and set(result["seconds"]) == {"contrast", "plain jax"}
 
 
 @pytest.mark.once
