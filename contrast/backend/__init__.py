@@ -3,6 +3,7 @@
 Every backend module defines the same functions:
 
 - `scan(body, carry, length, outputs)`: a loop whose iterations run strictly one after the other;
+- `set_at(x, index, value)`: the tensor with one entry of its first axis replaced;
 - `value_and_grad(function, *tensors)`: a scalar function's value and its gradients;
 - `compiled(function, variables)`: the function compiled, without gradients, for inference;
 - `two_gradient_step(model, ascend)`: a training step whose gradient is taken at other weights;
@@ -20,6 +21,7 @@ match keras.backend.backend():
             random_state,
             replica_count,
             scan,
+            set_at,
             set_random_state,
             two_gradient_step,
             value_and_grad,
@@ -30,6 +32,7 @@ match keras.backend.backend():
             random_state,
             replica_count,
             scan,
+            set_at,
             set_random_state,
             two_gradient_step,
             value_and_grad,
@@ -40,6 +43,7 @@ match keras.backend.backend():
             random_state,
             replica_count,
             scan,
+            set_at,
             set_random_state,
             two_gradient_step,
             value_and_grad,
@@ -54,6 +58,7 @@ __all__ = [
     "random_state",
     "replica_count",
     "scan",
+    "set_at",
     "set_random_state",
     "two_gradient_step",
     "value_and_grad",
