@@ -3,7 +3,8 @@
 Every backend module defines the same functions:
 
 - `scan(body, carry, length, outputs)`: a loop whose iterations run strictly one after the other;
-- `set_at(x, index, value)`: the tensor with one entry of its first axis replaced;
+- `set_at(x, index, value)` and `add_at(x, index, value)`: the tensor with one entry of its first axis
+  replaced, or increased;
 - `value_and_grad(function, *tensors)`: a scalar function's value and its gradients;
 - `compiled(function, variables)`: the function compiled, without gradients, for inference;
 - `two_gradient_step(model, ascend)`: a training step whose gradient is taken at other weights;
@@ -17,6 +18,7 @@ import keras
 match keras.backend.backend():
     case "tensorflow":
         from contrast.backend.tensorflow_backend import (
+            add_at,
             compiled,
             random_state,
             replica_count,
@@ -28,6 +30,7 @@ match keras.backend.backend():
         )
     case "jax":
         from contrast.backend.jax_backend import (
+            add_at,
             compiled,
             random_state,
             replica_count,
@@ -39,6 +42,7 @@ match keras.backend.backend():
         )
     case "torch":
         from contrast.backend.torch_backend import (
+            add_at,
             compiled,
             random_state,
             replica_count,
@@ -54,6 +58,7 @@ match keras.backend.backend():
         )
 
 __all__ = [
+    "add_at",
     "compiled",
     "random_state",
     "replica_count",

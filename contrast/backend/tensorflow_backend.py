@@ -48,6 +48,14 @@ def set_at(x, index, value):
     return tf.tensor_scatter_nd_update(x, [[index]], value[None])
 
 
+def add_at(x, index, value):
+    """The tensor `x` with `value` added to `x[index]`.
+
+    See `set_at`.
+    """
+    return tf.tensor_scatter_nd_add(x, [[index]], value[None])
+
+
 def value_and_grad(function, *tensors):
     """Returns `function(*tensors)`, a scalar, and the tuple of its gradients."""
     tensors = [tf.convert_to_tensor(t) for t in tensors]

@@ -134,16 +134,18 @@ class _LogSumExp:
             return gradient + upstream[1] * masked(weights * ops.exp(logits - result[1]), weights > 0)
         return gradient + upstream[1] * weights
 
-    def plain_coefficients(self, logits, known, bounded):
+    def rates(self, result, upstream):
+        """What `plain_coefficients` needs of each row: factor of exponentials, upstream, result."""
+        return ops.stack([upstream[:, 0] * ops.exp(-result[:, 0]), upstream[:, 0], result[:, 0]], axis=1)
+
+    def plain_coefficients(self, logits, rates, bounded):
         """The gradient with respect to the logits of a tile of negatives.
 
-        `known` holds result and upstream of its rows and, if there is a second entry, of its columns.
+        `rates` are those of its rows `(3, r, 1)` and, if there is a second entry, of its columns `(3, 1, c)`.
         """
         if bounded:
-            factors = [upstream[0] * ops.exp(-result[0]) for result, upstream in known]
-            return ops.exp(logits) * sum(factors[1:], factors[0])
-        parts = [upstream[0] * ops.exp(logits - result[0]) for result, upstream in known]
-        return sum(parts[1:], parts[0])
+            return ops.exp(logits) * _sum([rate[0] for rate in rates])
+        return _sum([rate[1] * ops.exp(logits - rate[2]) for rate in rates])
 
 
 class _Competition:
@@ -177,3 +179,7 @@ def _log_sum_exp(logits, mask, axis):
 def _log_add_exp(a, b):
     largest = ops.maximum(a, b)
     return largest + ops.log1p(ops.exp(ops.minimum(a, b) - largest))
+
+
+def _sum(tensors):
+    return tensors[0] if len(tensors) == 1 else tensors[0] + tensors[1]
