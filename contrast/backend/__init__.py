@@ -3,6 +3,8 @@
 Every backend module defines the same functions:
 
 - `scan(body, carry, length, outputs)`: a loop whose iterations run strictly one after the other;
+- `set_at(x, index, value)` and `add_at(x, index, value)`: the tensor with one entry of its first axis
+  replaced, or increased;
 - `value_and_grad(function, *tensors)`: a scalar function's value and its gradients;
 - `map_chunks(function, weights, state, parts)`: a function of chunks of rows, whose backward computes each
   chunk once more;
@@ -23,6 +25,7 @@ from contrast.typing import Tensor
 match keras.backend.backend():
     case "tensorflow":
         from contrast.backend.tensorflow_backend import (
+            add_at,
             compiled,
             gather_rows,
             map_chunks,
@@ -30,12 +33,14 @@ match keras.backend.backend():
             replica_count,
             replica_index,
             scan,
+            set_at,
             set_random_state,
             two_gradient_step,
             value_and_grad,
         )
     case "jax":
         from contrast.backend.jax_backend import (
+            add_at,
             compiled,
             gather_rows,
             map_chunks,
@@ -43,12 +48,14 @@ match keras.backend.backend():
             replica_count,
             replica_index,
             scan,
+            set_at,
             set_random_state,
             two_gradient_step,
             value_and_grad,
         )
     case "torch":
         from contrast.backend.torch_backend import (
+            add_at,
             compiled,
             gather_rows,
             map_chunks,
@@ -56,6 +63,7 @@ match keras.backend.backend():
             replica_count,
             replica_index,
             scan,
+            set_at,
             set_random_state,
             two_gradient_step,
             value_and_grad,
@@ -99,6 +107,7 @@ def mean_over_replicas(x: Tensor) -> Tensor:
 
 
 __all__ = [
+    "add_at",
     "compiled",
     "gather",
     "map_chunks",
@@ -108,6 +117,7 @@ __all__ = [
     "replica_count",
     "replica_index",
     "scan",
+    "set_at",
     "set_random_state",
     "two_gradient_step",
     "value_and_grad",

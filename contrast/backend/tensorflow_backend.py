@@ -34,6 +34,28 @@ def scan(body, carry, length, outputs=0):
     return carry, tuple(a.stack() for a in arrays)
 
 
+def set_at(x, index, value):
+    """The tensor `x` with `value` in the place of `x[index]`.
+
+    Go on with the result alone: where the backend can, it is `x` itself, changed without a copy. No gradient
+    flows through it.
+
+    Args:
+        x: tensor `(n, ...)` that nothing else needs any more.
+        index: int or int32 scalar tensor.
+        value: tensor of the shape and dtype of `x[index]`.
+    """
+    return tf.tensor_scatter_nd_update(x, [[index]], value[None])
+
+
+def add_at(x, index, value):
+    """The tensor `x` with `value` added to `x[index]`.
+
+    See `set_at`.
+    """
+    return tf.tensor_scatter_nd_add(x, [[index]], value[None])
+
+
 def value_and_grad(function, *tensors):
     """Returns `function(*tensors)`, a scalar, and the tuple of its gradients."""
     tensors = [tf.convert_to_tensor(t) for t in tensors]

@@ -24,6 +24,24 @@ def scan(body, carry, length, outputs=0):
     return carry, tuple(torch.stack(stack) for stack in stacks)
 
 
+def set_at(x, index, value):
+    """The tensor `x` with `value` in the place of `x[index]`.
+
+    See `contrast.backend.tensorflow_backend.set_at` for the arguments.
+    """
+    x[index] = value
+    return x
+
+
+def add_at(x, index, value):
+    """The tensor `x` with `value` added to `x[index]`.
+
+    See `contrast.backend.tensorflow_backend.set_at` for the arguments.
+    """
+    x[index] += value
+    return x
+
+
 def value_and_grad(function, *tensors):
     """Returns `function(*tensors)`, a scalar, and the tuple of its gradients."""
     tensors = [ops.convert_to_tensor(t).detach().requires_grad_() for t in tensors]

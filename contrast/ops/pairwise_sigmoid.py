@@ -39,13 +39,18 @@ def pairwise_sigmoid(
 class _PairwiseSigmoid:
     """Sum over candidates of the softplus of the logit, or of minus the logit for a positive."""
 
-    def start(self, rows):
-        return (ops.zeros((rows,), "float32"),)
+    is_plain = False
 
-    def update(self, carry, logits, candidates, weights, shift):
-        logits = logits - shift[:, None]
+    def start(self, count):
+        return (ops.zeros((count,), "float32"),)
+
+    def update(self, state, logits, candidates, weights, shift, axis):
+        logits = logits - shift
         wrong = ops.where(weights > 0, -logits, logits)
-        return (carry[0] + ops.sum(masked(ops.softplus(wrong), candidates), axis=1),)
+        return (state[0] + ops.sum(masked(ops.softplus(wrong), candidates), axis=axis),)
+
+    def finish(self, state):
+        return state
 
     def coefficients(self, logits, candidates, weights, result, upstream, shift):
         logits = logits - shift

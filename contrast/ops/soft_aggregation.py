@@ -3,8 +3,9 @@
 from keras import ops
 
 from contrast.ops.pairs import Pairs
+from contrast.ops.row_statistics import count_positives, row_statistics
 from contrast.ops.similarity import l2_normalize
-from contrast.ops.tiled import TILE_SIZE, count_positives, row_statistics
+from contrast.ops.tiled import TILE_SIZE
 from contrast.typing import Tensor
 
 
