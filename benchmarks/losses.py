@@ -84,9 +84,14 @@ def sentence_transformers(z):
     import torch
     from sentence_transformers.losses import CachedMultipleNegativesRankingLoss
 
-    model = torch.nn.Identity()
+    model = torch.nn.Sequential(torch.nn.Identity())
     loss = CachedMultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE, mini_batch_size=1024)
-    return loss.calculate_loss([list(z[view::2].split(1024)) for view in (0, 1)])
+    views = [z.detach()[view::2].requires_grad_() for view in (0, 1)]
+    with torch.enable_grad():  # each chunk's gradient at once, as its training step does
+        value = loss.calculate_loss([list(x.split(1024)) for x in views], with_backward=True)
+    gradient = torch.stack([x.grad for x in views], dim=1).reshape(z.shape)
+    linear = (z * gradient).sum()
+    return value + linear - linear.detach()
 
 
 def loss_of(name: str, tile_size: int | None):
