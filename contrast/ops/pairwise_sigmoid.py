@@ -2,7 +2,8 @@
 
 from keras import ops
 
-from contrast.ops.tiled import TILE_SIZE, masked, visit_matrix
+from contrast.ops.tiled import TILE_SIZE, visit_matrix
+from contrast.ops.tiles import masked
 
 
 def pairwise_sigmoid(rows, columns, pairs, bias=0.0, *, tile_size=TILE_SIZE):

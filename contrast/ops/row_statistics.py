@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from keras import ops
 
-from contrast.ops.tiled import EMPTY, TILE_SIZE, Tiles, column_tile, masked, visit_matrix
+from contrast.ops.tiled import EMPTY, TILE_SIZE, column_tile, visit_matrix
+from contrast.ops.tiles import Tiles, masked
 
 
 class RowStatistics(NamedTuple):

@@ -3,7 +3,8 @@
 from keras import ops
 
 from contrast import backend
-from contrast.ops.tiled import EMPTY, TILE_SIZE, Tiles, count, masked, take
+from contrast.ops.tiled import EMPTY, TILE_SIZE
+from contrast.ops.tiles import Tiles, count, masked, take
 
 _TILE_ENTRIES = 2**23  # 32 MB in float32: fewer rows are visited at once where there are more pairs
 

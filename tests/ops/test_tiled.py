@@ -6,7 +6,7 @@ from keras import ops
 
 from contrast import backend
 from contrast.ops import Pairs, row_statistics, tiled
-from contrast.ops.tiled import Tiles
+from contrast.ops.tiles import Tiles
 from tests.case import assert_close, to_numpy
 
 rng = np.random.default_rng(11)
