@@ -53,7 +53,7 @@ def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
             upstream = args[-1] if upstream is None else upstream
 
             def backward(carry, numbers, valid):
-                row_upstream = masked(take(upstream, numbers), valid[:, None])
+                row_upstream = masked(take(upstream, numbers), None if valid is None else valid[:, None])
 
                 def weighted(row, columns):
                     return ops.sum(tile(row, columns, numbers) * row_upstream)

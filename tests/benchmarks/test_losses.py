@@ -84,7 +84,7 @@ def test_stated_products_are_counted(losses):
         SupervisedContrastive,
     )
 
-    size, dim, tile = 256, 16, {"tile_size": 16}
+    size, dim, tile = 128, 16, {"tile_size": 16}
     ids = torch.arange(size // 2) // 4
     cases = {
         "NTXent": (NTXent(**tile), None, 2),

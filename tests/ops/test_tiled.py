@@ -51,7 +51,8 @@ def oracle(rows, columns, candidates):
 
 
 def weighted(rows, columns, pairs, tile_size):
-    return ops.sum(row_statistics(rows, columns, pairs, tile_size=tile_size).log_candidates * UPSTREAM)
+    log_candidates = row_statistics(rows, columns, pairs, tile_size=tile_size).log_candidates
+    return ops.sum(log_candidates * ops.convert_to_tensor(UPSTREAM))
 
 
 @pytest.mark.parametrize("case", CASES)
