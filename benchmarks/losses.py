@@ -19,10 +19,11 @@ import math
 import time
 from pathlib import Path
 
-from common import answer, in_process, interleaved, is_child, machine, peak_memory, table, write_results
+from common import answer, in_process, interleaved, is_child, machine, table, write_results
+from loss_steps import TEMPERATURE, reference, stepper, used_memory
 
-TEMPERATURE, WARM_UP = 0.5, 256
-REFERENCE_TILE = 512  # the fastest of 256, 512, 1024 and 2048 on all backends
+WARM_UP = 256
+REFERENCE_TILE = 512  # 1 MB, which stays in the cache of a core
 GRAPH = "tensorflow-graph"
 PEERS = {  # for each peer its backends, `None` for all, and bytes for N rows
     "dense Keras": (None, lambda n: 24 * n**2),
@@ -30,12 +31,19 @@ PEERS = {  # for each peer its backends, `None` for all, and bytes for N rows
     "pytorch-metric-learning": (["torch"], lambda n: 6 * n**3),
     "sentence-transformers": (["torch"], lambda n: 0),
 }
-
-
-def embeddings(size: int, dim: int):
-    import numpy as np
-
-    return np.random.default_rng(0).normal(size=(size, dim)).astype("float32")
+PRODUCTS = {  # of all rows with all columns, for value and gradient, as counted in operations
+    "NTXent": 2,
+    "NTXent, several positives": 4,
+    "NTXent, negatives of a queue": 4,
+    "SupervisedContrastive": 2,
+    "DecoupledContrastive": 2,
+    "InfoNCE": 4,
+    "InfoNCE, symmetric": 8,
+    "InfoNCE, several positives": 8,
+    "SoftTargetContrastive": 4,
+    "SigmoidContrastive": 4,
+    "reference work": 3,
+}
 
 
 # Losses: functions of embeddings (N, dim), whose rows 2i and 2i + 1 are two views of a sample.
@@ -84,9 +92,14 @@ def sentence_transformers(z):
     import torch
     from sentence_transformers.losses import CachedMultipleNegativesRankingLoss
 
-    model = torch.nn.Identity()
+    model = torch.nn.Sequential(torch.nn.Identity())
     loss = CachedMultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE, mini_batch_size=1024)
-    return loss.calculate_loss([list(z[view::2].split(1024)) for view in (0, 1)])
+    views = [z.detach()[view::2].requires_grad_() for view in (0, 1)]
+    with torch.enable_grad():  # each chunk's gradient at once, as its training step does
+        value = loss.calculate_loss([list(x.split(1024)) for x in views], with_backward=True)
+    gradient = torch.stack([x.grad for x in views], dim=1).reshape(z.shape)
+    linear = (z * gradient).sum()
+    return value + linear - linear.detach()
 
 
 def loss_of(name: str, tile_size: int | None):
@@ -97,143 +110,6 @@ def loss_of(name: str, tile_size: int | None):
         "pytorch-metric-learning": metric_learning,
         "sentence-transformers": sentence_transformers,
     }[name]
-
-
-# How a backend computes value and gradient, and its bare work; both as functions without arguments.
-
-
-def stepper(loss, size: int, dim: int, graph: bool):
-    """A function that computes value and gradient and waits for them; it returns both as NumPy arrays."""
-    import keras
-
-    z = embeddings(size, dim)
-    match keras.backend.backend():
-        case "torch":
-            import torch
-
-            z = keras.ops.convert_to_tensor(z).requires_grad_()
-
-            def step():
-                value = loss(z)
-                (gradient,) = torch.autograd.grad(value, z)
-                return float(value.detach()), gradient.cpu().numpy()
-
-        case "jax":
-            import jax
-
-            z = jax.numpy.asarray(z)
-            compiled = jax.jit(jax.value_and_grad(loss))
-
-            def step():
-                value, gradient = jax.block_until_ready(compiled(z))
-                return float(value), gradient
-
-        case "tensorflow":
-            import tensorflow as tf
-
-            z = tf.constant(z)
-
-            def value_and_gradient(z):
-                with tf.GradientTape() as tape:
-                    tape.watch(z)
-                    value = loss(z)
-                return value, tape.gradient(value, z)
-
-            compiled = tf.function(value_and_gradient, autograph=False, jit_compile=not graph)
-
-            def step():
-                value, gradient = compiled(z)
-                return float(value), gradient.numpy()
-
-    return step
-
-
-def reference(size: int, dim: int, tile: int, graph: bool):
-    """Three products of all rows with all rows and two exponentials of the logits, in two passes."""
-    import keras
-    import numpy as np
-
-    number = max(1, size // tile)
-    z = embeddings(size, dim)
-    z = z / np.linalg.norm(z, axis=1, keepdims=True) / math.sqrt(TEMPERATURE)
-    z = z[: number * (size // number)].reshape(number, -1, dim)
-    match keras.backend.backend():
-        case "torch":
-            import torch
-
-            z = keras.ops.convert_to_tensor(z)
-
-            def step():
-                total = torch.zeros_like(z)
-                with torch.no_grad():
-                    for i in range(number):
-                        for j in range(number):
-                            last = torch.exp(z[i] @ z[j].T)
-                    for i in range(number):
-                        for j in range(number):
-                            total[i] += torch.exp(z[i] @ z[j].T) @ z[j]
-                return float(last[0, 0]), float(total[0, 0, 0])
-
-        case "jax":
-            import jax
-            import jax.numpy as jnp
-
-            z = jnp.asarray(z)
-
-            @jax.jit
-            def passes(z):
-                def exponentials(index):
-                    tile = jnp.exp(z[index // number] @ z[index % number].T)
-                    return jax.lax.optimization_barrier(tile)  # else only what is used would be computed
-
-                def forward(total, index):
-                    return total + exponentials(index)[0, 0], None
-
-                def backward(total, index):
-                    return total.at[index // number].add(exponentials(index) @ z[index % number]), None
-
-                tiles = jnp.arange(number**2)
-                first, _ = jax.lax.scan(forward, jnp.zeros(()), tiles)
-                return first, jax.lax.scan(backward, jnp.zeros_like(z), tiles)[0]
-
-            def step():
-                return jax.block_until_ready(passes(z))
-
-        case "tensorflow":
-            import tensorflow as tf
-
-            z = tf.constant(z)
-
-            def exponentials(index):
-                return tf.exp(tf.matmul(z[index // number], z[index % number], transpose_b=True))
-
-            def loop(body, start):
-                return tf.while_loop(
-                    lambda index, _: index < number**2,
-                    lambda index, total: (index + 1, body(total, index)),
-                    (tf.constant(0), start),
-                    parallel_iterations=1,
-                )[1]
-
-            def passes():
-                def forward(total, index):
-                    tile = exponentials(index)
-                    # XLA would compute no more than what is used.
-                    return total + (tile[0, 0] if graph else tf.reduce_sum(tile))
-
-                def backward(total, index):
-                    i, j = index // number, index % number
-                    product = total[i] + tf.matmul(exponentials(index), z[j])
-                    return tf.tensor_scatter_nd_update(total, [[i]], product[None])
-
-                return loop(forward, tf.zeros(())), loop(backward, tf.zeros_like(z))
-
-            compiled = tf.function(passes, autograph=False, jit_compile=not graph)
-
-            def step():
-                return [x.numpy() for x in compiled()]
-
-    return step
 
 
 def measure(
@@ -256,21 +132,6 @@ def measure(
     grown = used_memory(device) - before
     seconds = interleaved({name: step}, repetitions, clock)[name]
     return {"seconds": seconds, "extra_mb": grown, "value": value}
-
-
-def used_memory(device: str) -> float:
-    """The peak so far in MB, of the process or of the accelerator."""
-    import keras
-
-    if device == "cpu":
-        return peak_memory()
-    if keras.backend.backend() == "torch":
-        import torch
-
-        return torch.cuda.max_memory_allocated() / 2**20
-    import jax
-
-    return jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 2**20
 
 
 def free_memory() -> float:
@@ -339,7 +200,8 @@ def summary(rows: list[dict]) -> str:
                 lines.setdefault(label, {})[row["size"]] = row.get(key, row.get("failed"))
         body = [[label, *(values.get(size) for size in sizes)] for label, values in lines.items()]
         texts.append(f"{title}\n\n" + table(["N", *map(str, sizes)], body))
-    return "\n\n".join(texts)
+    products = table(["loss", "products of N x N x D"], [list(item) for item in PRODUCTS.items()])
+    return "\n\n".join([*texts, f"Work of the losses, value and gradient\n\n{products}"])
 
 
 def plot(rows: list[dict]):
@@ -380,5 +242,11 @@ if __name__ == "__main__":
         arguments = parser.parse_args()
         memory = arguments.memory * 2**30 if arguments.memory else free_memory()
         rows = run(arguments, memory)
-        results = {"dim": arguments.dim, "device": arguments.device, "machine": machine(), "results": rows}
+        results = {
+            "dim": arguments.dim,
+            "device": arguments.device,
+            "machine": machine(),
+            "products": PRODUCTS,
+            "results": rows,
+        }
         write_results(arguments.output, "losses", results, summary(rows), plot(rows))

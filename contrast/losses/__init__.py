@@ -5,6 +5,12 @@ Losses over ids tell positives from negatives; see `ContrastiveLoss`. Those over
 `MetricLoss`. Losses with parameters are layers; see `ParametricLoss`. `BarlowTwins`, `VICReg`,
 `NegativeCosine`, `SwappedPrediction` and `SelfDistillation` have no negatives. Losses between sets, tokens
 and patches are functions.
+
+Work of the losses over ids, in products of all rows with all columns for value and gradient: two where rows
+are columns too (`NTXent`, `SupervisedContrastive`, `DecoupledContrastive`), as half of a symmetric matrix
+tells all; four between queries and keys (`InfoNCE`, `SoftTargetContrastive`, `SigmoidContrastive`) and with a
+queue's negatives. Twice that where each of several positives competes with the negatives alone
+(`same_id="positive"` with ids, or `NTXent` of more than two views), and twice with `symmetric=True`.
 """
 
 from contrast.losses.arcface import ArcFace

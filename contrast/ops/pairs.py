@@ -92,7 +92,7 @@ class Pairs:
         Known from the ranges of instances and ids in each tile; tiles that repeat a row are not among them.
 
         Args:
-            row_tiles, column_tiles: the rows and the columns as `contrast.ops.tiled.Tiles`.
+            row_tiles, column_tiles: the rows and the columns as `contrast.ops.tiles.Tiles`.
 
         Returns:
             A bool tensor `(tiles of rows, tiles of columns)`, or `None` where masks or weights say more.

@@ -2,8 +2,9 @@
 
 from keras import ops
 
-from contrast.ops import Pairs
-from contrast.ops.tiled import TILE_SIZE, masked, visit_matrix
+from contrast.ops.pairs import Pairs
+from contrast.ops.tiled import TILE_SIZE, visit_matrix
+from contrast.ops.tiles import masked
 from contrast.typing import Tensor, TileSize
 
 

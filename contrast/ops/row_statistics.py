@@ -5,7 +5,8 @@ from typing import NamedTuple
 from keras import ops
 
 from contrast.ops.pairs import Pairs
-from contrast.ops.tiled import EMPTY, TILE_SIZE, Tiles, column_tile, masked, rows_at_once, visit_matrix
+from contrast.ops.tiled import EMPTY, TILE_SIZE, column_tile, rows_at_once, visit_matrix
+from contrast.ops.tiles import Tiles, masked
 from contrast.typing import Tensor, TileSize
 
 

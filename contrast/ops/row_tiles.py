@@ -6,7 +6,8 @@ from keras import ops
 
 from contrast import backend
 from contrast.ops.pairs import Pairs
-from contrast.ops.tiled import EMPTY, TILE_SIZE, Tiles, count, masked, rows_at_once, take
+from contrast.ops.tiled import EMPTY, TILE_SIZE, rows_at_once
+from contrast.ops.tiles import Tiles, count, masked, take
 from contrast.typing import Tensor, TileSize
 
 _TILE_ENTRIES = 2**23  # 32 MB in float32: fewer rows are visited at once where there are more pairs
@@ -63,7 +64,7 @@ def map_row_tiles(
             upstream = args[-1] if upstream is None else upstream
 
             def backward(carry, numbers, valid):
-                row_upstream = masked(take(upstream, numbers), valid[:, None])
+                row_upstream = masked(take(upstream, numbers), None if valid is None else valid[:, None])
 
                 def weighted(row, columns):
                     return ops.sum(tile(row, columns, numbers) * row_upstream)

@@ -35,7 +35,9 @@ def test_peers_compute_the_same(losses, name):
 def test_reference_work(losses):
     """The last exponential, and a sum over all columns, are what one product gives."""
     last, total = losses.reference(32, 8, 16, graph=False)()
-    z = losses.embeddings(32, 8)
+    import loss_steps
+
+    z = loss_steps.embeddings(32, 8)
     z = z / np.linalg.norm(z, axis=1, keepdims=True) / 0.5**0.5
     exponentials = np.exp(z @ z.T)
     assert last == pytest.approx(exponentials[16, 16], rel=1e-4)
@@ -66,3 +68,51 @@ def test_rows_and_tables(losses, monkeypatch):
     assert "| dense Keras, torch | 1 | does not fit |" in text
     assert "| torch | 0.5 | 0.5 |" in text
     assert len(losses.plot(rows).axes) == 2
+
+
+def test_stated_products_are_counted(losses):
+    """Operations in matrix products, in units of one product of all rows with all columns."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from contrast.losses import (
+        DecoupledContrastive,
+        InfoNCE,
+        NTXent,
+        SigmoidContrastive,
+        SoftTargetContrastive,
+        SupervisedContrastive,
+    )
+
+    size, dim, tile = 128, 16, {"tile_size": 16}
+    ids = torch.arange(size // 2) // 4
+    cases = {
+        "NTXent": (NTXent(**tile), None, 2),
+        "NTXent, several positives": (NTXent(**tile), ids, 2),
+        "NTXent, negatives of a queue": (NTXent(**tile), None, 2),
+        "SupervisedContrastive": (SupervisedContrastive(**tile), ids, 2),
+        "DecoupledContrastive": (DecoupledContrastive(**tile), None, 2),
+        "InfoNCE": (InfoNCE(**tile), None, 1),
+        "InfoNCE, symmetric": (InfoNCE(symmetric=True, **tile), None, 1),
+        "InfoNCE, several positives": (InfoNCE(same_id="positive", **tile), ids, 1),
+        "SoftTargetContrastive": (SoftTargetContrastive(**tile), None, 1),
+        "SigmoidContrastive": (SigmoidContrastive(**tile), None, 1),
+    }
+    assert {*cases, "reference work"} == {*losses.PRODUCTS}
+    for name, (loss, y_true, rows_of_sample) in cases.items():
+        z = torch.randn(size // 2, 2, dim, requires_grad=True)
+        rows = columns = rows_of_sample * size // 2
+        negatives = None
+        if "queue" in name:
+            negatives = torch.randn(64, dim)
+            columns += 64
+        counter = FlopCounterMode(display=False)
+        with counter:
+            loss(y_true, z, negatives=negatives).backward()
+        products = counter.get_total_flops() / (2 * rows * columns * dim)
+        assert products == pytest.approx(losses.PRODUCTS[name], rel=0.07), name
+    counter = FlopCounterMode(display=False)
+    step = losses.reference(size, dim, 16, graph=False)
+    with counter:
+        step()
+    assert counter.get_total_flops() == losses.PRODUCTS["reference work"] * 2 * size**2 * dim

@@ -6,7 +6,7 @@ from keras import ops
 
 from contrast import backend
 from contrast.ops import Pairs, row_statistics, tiled
-from contrast.ops.tiled import Tiles
+from contrast.ops.tiles import Tiles
 from tests.case import assert_close, to_numpy
 
 rng = np.random.default_rng(11)
@@ -51,7 +51,8 @@ def oracle(rows, columns, candidates):
 
 
 def weighted(rows, columns, pairs, tile_size):
-    return ops.sum(row_statistics(rows, columns, pairs, tile_size=tile_size).log_candidates * UPSTREAM)
+    log_candidates = row_statistics(rows, columns, pairs, tile_size=tile_size).log_candidates
+    return ops.sum(log_candidates * ops.convert_to_tensor(UPSTREAM))
 
 
 @pytest.mark.parametrize("case", CASES)
