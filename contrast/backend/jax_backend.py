@@ -13,6 +13,22 @@ def scan(body, carry, length, outputs=0):
     return jax.lax.scan(body, carry, jnp.arange(length, dtype="int32"))
 
 
+def set_at(x, index, value):
+    """The array `x` with `value` in the place of `x[index]`.
+
+    See `contrast.backend.tensorflow_backend.set_at` for the arguments.
+    """
+    return x.at[index].set(value)
+
+
+def add_at(x, index, value):
+    """The tensor `x` with `value` added to `x[index]`.
+
+    See `contrast.backend.tensorflow_backend.set_at` for the arguments.
+    """
+    return x.at[index].add(value)
+
+
 def value_and_grad(function, *tensors):
     """Returns `function(*tensors)`, a scalar, and the tuple of its gradients."""
     return jax.value_and_grad(function, argnums=tuple(range(len(tensors))))(*map(jnp.asarray, tensors))
@@ -84,6 +100,16 @@ def two_gradient_step(model, ascend):
 def replica_count():
     """1: under `keras.distribution` a JAX step sees the global batch."""
     return 1
+
+
+def replica_index():
+    """0: there is one replica."""
+    return 0
+
+
+def gather_rows(x):
+    """The rows themselves: they are the global batch's."""
+    return x
 
 
 def random_state():

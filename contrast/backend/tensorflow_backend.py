@@ -34,6 +34,28 @@ def scan(body, carry, length, outputs=0):
     return carry, tuple(a.stack() for a in arrays)
 
 
+def set_at(x, index, value):
+    """The tensor `x` with `value` in the place of `x[index]`.
+
+    Go on with the result alone: where the backend can, it is `x` itself, changed without a copy. No gradient
+    flows through it.
+
+    Args:
+        x: tensor `(n, ...)` that nothing else needs any more.
+        index: int or int32 scalar tensor.
+        value: tensor of the shape and dtype of `x[index]`.
+    """
+    return tf.tensor_scatter_nd_update(x, [[index]], value[None])
+
+
+def add_at(x, index, value):
+    """The tensor `x` with `value` added to `x[index]`.
+
+    See `set_at`.
+    """
+    return tf.tensor_scatter_nd_add(x, [[index]], value[None])
+
+
 def value_and_grad(function, *tensors):
     """Returns `function(*tensors)`, a scalar, and the tuple of its gradients."""
     tensors = [tf.convert_to_tensor(t) for t in tensors]
@@ -212,6 +234,21 @@ def _assign(variables, values):
 def replica_count():
     """How many replicas of `tf.distribute` compute this step together; 1 without a strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def replica_index():
+    """The number of this replica; 0 outside of a step of `tf.distribute`."""
+    context = tf.distribute.get_replica_context()
+    return 0 if context is None else context.replica_id_in_sync_group
+
+
+def gather_rows(x):
+    """The rows of all replicas; outside of a step of `tf.distribute`, the given ones."""
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return x
+    # The shape behind the rows is lost on the way.
+    return tf.ensure_shape(context.all_gather(x, axis=0), [None, *x.shape[1:]])
 
 
 def random_state():

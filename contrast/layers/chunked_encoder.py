@@ -1,13 +1,16 @@
 import functools
+from collections.abc import Callable
+from typing import Any, Self
 
 import keras
 from keras import ops
 from keras.src.backend import AutocastScope  # Keras offers no public way to read weights in full precision
 
 from contrast import backend
+from contrast.typing import Shape
 
 
-def encode_in_chunks(encoder, inputs, chunk_size, training=False):
+def encode_in_chunks(encoder: keras.Layer, inputs: Any, chunk_size: int, training: bool = False) -> Any:
     """What an encoder makes of its inputs, computed chunk by chunk: memory is that of one chunk.
 
     Forward keeps the outputs alone; backward runs each chunk once more, which costs one more forward pass.
@@ -129,22 +132,22 @@ class ChunkedEncoder(keras.Layer):
     >>> history = model.fit(views, np.arange(12), batch_size=12, verbose=0)
     """
 
-    def __init__(self, encoder, chunk_size, **kwargs):
+    def __init__(self, encoder: keras.Layer, chunk_size: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # inputs reach the encoder as they are
         _check_chunk_size(chunk_size)
         self.encoder, self.chunk_size = encoder, chunk_size
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if not self.encoder.built:
             self.encoder.build(_any_batch(input_shape))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         return encode_in_chunks(self.encoder, inputs, self.chunk_size, bool(training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Shape:
         return self.encoder.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
@@ -152,11 +155,11 @@ class ChunkedEncoder(keras.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
 
 
-def in_chunks(encoder, chunk_size):
+def in_chunks(encoder: keras.Layer, chunk_size: int | None) -> Callable:
     """The encoder, called as it is for `chunk_size=None`, else through `encode_in_chunks`."""
     if chunk_size is None:
         return encoder

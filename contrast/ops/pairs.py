@@ -5,6 +5,8 @@ from typing import Any
 
 from keras import ops
 
+from contrast.typing import Tensor
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -39,13 +41,13 @@ class Pairs:
     negatives_only: bool = False
 
     @property
-    def symmetric(self):
+    def symmetric(self) -> bool:
         """Whether row i is to row j what j is to i, so that one tile tells both."""
         return self.one_sided and all(
             x is None for x in (self.positive_mask, self.positive_weights, self.candidate_mask)
         )
 
-    def tile(self, rows, columns):
+    def tile(self, rows: Any, columns: Any) -> tuple[Tensor, Tensor]:
         """Reads the pairs of some rows with some columns.
 
         Args:
@@ -83,6 +85,36 @@ class Pairs:
         if self.positive_weights is not None:
             positives = positives * _pair_values(self.positive_weights, rows, columns)
         return candidates, positives
+
+    def plain_tiles(self, row_tiles: Any, column_tiles: Any) -> Tensor | None:
+        """Which tiles are known to hold negatives only: every pair a candidate, none a positive.
+
+        Known from the ranges of instances and ids in each tile; tiles that repeat a row are not among them.
+
+        Args:
+            row_tiles, column_tiles: the rows and the columns as `contrast.ops.tiled.Tiles`.
+
+        Returns:
+            A bool tensor `(tiles of rows, tiles of columns)`, or `None` where masks or weights say more.
+        """
+        if any(x is not None for x in (self.positive_mask, self.positive_weights, self.candidate_mask)):
+            return None
+        plain = _ranges_differ(row_tiles.split(self.row_instances), column_tiles.split(self.column_instances))
+        if self.row_ids is not None:
+            differ = _ranges_differ(row_tiles.split(self.row_ids), column_tiles.split(self.column_ids))
+            plain = ops.logical_and(plain, differ)
+        for tiles, axis in ((row_tiles, 1), (column_tiles, 0)):
+            if not tiles.is_exact:
+                is_whole = (ops.arange(tiles.number, dtype="int32") + 1) * tiles.size <= tiles.count
+                plain = ops.logical_and(plain, ops.expand_dims(is_whole, axis))
+        return plain
+
+
+def _ranges_differ(rows, columns):
+    lowest, highest = ([reduce(x, axis=1) for x in (rows, columns)] for reduce in (ops.min, ops.max))
+    return ops.logical_or(
+        ops.less(highest[0][:, None], lowest[1][None, :]), ops.less(highest[1][None, :], lowest[0][:, None])
+    )
 
 
 def _part(x, *index):

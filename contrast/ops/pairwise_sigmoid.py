@@ -2,10 +2,19 @@
 
 from keras import ops
 
+from contrast.ops import Pairs
 from contrast.ops.tiled import TILE_SIZE, masked, visit_matrix
+from contrast.typing import Tensor
 
 
-def pairwise_sigmoid(rows, columns, pairs, bias=0.0, *, tile_size=TILE_SIZE):
+def pairwise_sigmoid(
+    rows: Tensor,
+    columns: Tensor,
+    pairs: Pairs,
+    bias: float | Tensor = 0.0,
+    *,
+    tile_size: int | None = TILE_SIZE,
+) -> Tensor:
     r"""Binary cross-entropy of every pair of a row with a column, summed over the columns.
 
     $$\sum_{j \in C_i} \log(1 + e^{-y_{ij} (a_i \cdot b_j + \beta)}), \qquad y_{ij} = 1 \text{ for positives,
@@ -30,13 +39,18 @@ def pairwise_sigmoid(rows, columns, pairs, bias=0.0, *, tile_size=TILE_SIZE):
 class _PairwiseSigmoid:
     """Sum over candidates of the softplus of the logit, or of minus the logit for a positive."""
 
-    def start(self, rows):
-        return (ops.zeros((rows,), "float32"),)
+    is_plain = False
 
-    def update(self, carry, logits, candidates, weights, shift):
-        logits = logits - shift[:, None]
+    def start(self, count):
+        return (ops.zeros((count,), "float32"),)
+
+    def update(self, state, logits, candidates, weights, shift, axis):
+        logits = logits - shift
         wrong = ops.where(weights > 0, -logits, logits)
-        return (carry[0] + ops.sum(masked(ops.softplus(wrong), candidates), axis=1),)
+        return (state[0] + ops.sum(masked(ops.softplus(wrong), candidates), axis=axis),)
+
+    def finish(self, state):
+        return state
 
     def coefficients(self, logits, candidates, weights, result, upstream, shift):
         logits = logits - shift

@@ -1,12 +1,25 @@
 """Functions of whole rows of the matrix of pairs, some rows at a time."""
 
+from collections.abc import Callable
+
 from keras import ops
 
 from contrast import backend
-from contrast.ops.tiled import _EMPTY, _TILE_ENTRIES, TILE_SIZE, _count, _take, _Tiles, masked
+from contrast.ops.pairs import Pairs
+from contrast.ops.tiled import EMPTY, TILE_SIZE, Tiles, count, masked, take
+from contrast.typing import Tensor
+
+_TILE_ENTRIES = 2**23  # 32 MB in float32: fewer rows are visited at once where there are more pairs
 
 
-def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
+def map_row_tiles(
+    function: Callable[..., Tensor],
+    rows: Tensor,
+    columns: Tensor | None,
+    pairs: Pairs,
+    *,
+    tile_size: int | None = TILE_SIZE,
+) -> Tensor:
     """Applies a function of some rows against all columns, tile by tile.
 
     Forward keeps what the function returns alone, backward computes each tile once more: memory is that of
@@ -33,7 +46,7 @@ def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
         return ops.stack(function(row, columns, positives, negatives), axis=-1)
 
     all_columns = rows if one_sided else columns
-    tiles = _Tiles(_count(rows), _fitting(tile_size, all_columns.shape[0]))
+    tiles = Tiles(count(rows), _fitting(tile_size, all_columns.shape[0]))
     if tiles.is_single:
         return tile(rows, all_columns, None)
 
@@ -42,7 +55,7 @@ def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
         rows, columns = tensors[0], tensors[-1]
 
         def forward(carry, numbers, _):
-            return carry, (tile(_take(rows, numbers), columns, numbers),)
+            return carry, (tile(take(rows, numbers), columns, numbers),)
 
         _, (result,) = tiles.visit(forward, (), 1)
 
@@ -50,13 +63,13 @@ def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
             upstream = args[-1] if upstream is None else upstream
 
             def backward(carry, numbers, valid):
-                row_upstream = masked(_take(upstream, numbers), valid[:, None])
+                row_upstream = masked(take(upstream, numbers), valid[:, None])
 
                 def weighted(row, columns):
                     return ops.sum(tile(row, columns, numbers) * row_upstream)
 
                 _, (row_gradient, column_gradient) = backend.value_and_grad(
-                    weighted, _take(rows, numbers), columns
+                    weighted, take(rows, numbers), columns
                 )
                 return (carry[0] + column_gradient,), (row_gradient,)
 
@@ -68,7 +81,7 @@ def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
     return compute(rows) if one_sided else compute(rows, columns)
 
 
-def masked_log_sum_exp(x, mask):
+def masked_log_sum_exp(x: Tensor, mask: Tensor) -> Tensor:
     """Log-sum-exp over the entries of each row where `mask` is true; -1e30, without gradient, if none is.
 
     Args:
@@ -78,11 +91,11 @@ def masked_log_sum_exp(x, mask):
     Returns:
         A float32 tensor `(rows,)`.
     """
-    largest = ops.stop_gradient(ops.max(ops.where(mask, x, _EMPTY), axis=1))
+    largest = ops.stop_gradient(ops.max(ops.where(mask, x, EMPTY), axis=1))
     shifted = ops.where(mask, x - largest[:, None], ops.zeros_like(x))
     total = ops.sum(masked(ops.exp(shifted), mask), axis=1)
     is_empty = ops.equal(total, 0)
-    return ops.where(is_empty, _EMPTY, largest + ops.log(ops.where(is_empty, ops.ones_like(total), total)))
+    return ops.where(is_empty, EMPTY, largest + ops.log(ops.where(is_empty, ops.ones_like(total), total)))
 
 
 def _fitting(tile_size, columns):

@@ -1,287 +1,318 @@
-"""Row statistics of a similarity matrix that is never held whole.
+"""A matrix of logits that is visited tile by tile and never held whole.
 
-The matrix of logits $s_{ij} = a_i \\cdot b_j$ is visited tile by tile: forward keeps a running log-sum-exp
-for each row, backward computes each tile once more. Memory is that of one tile and of the embeddings,
-whatever the number of rows and columns.
+The logits are $s_{ij} = a_i \\cdot b_j$. Forward keeps a running statistic of each row, backward computes
+each tile once more; memory is that of a few tiles and of the embeddings, whatever the number of rows.
+
+Products of (rows x columns x dim) per value and gradient:
+
+- two-sided, $b$ other than $a$: 4; one in forward, three in backward (logits and the gradient of each side);
+- one-sided, $b = a$: 2; logits are symmetric, so that half of the tiles tell all: half a product in forward,
+  half a product and two half gradients in backward.
+
+Exponentials are as many as there are tiles visited, twice, where lengths bound the logits (`_BOUND`); else a
+one-sided tile has one for its rows and one for its columns.
 """
-
-from typing import NamedTuple
 
 from keras import ops
 
 from contrast import backend
 
-TILE_SIZE = 1024
-_TILE_ENTRIES = 2**23  # 32 MB in float32: columns are tiled too where rows * columns exceeds it
-_EMPTY = -1e30  # log-sum-exp of nothing; finite, so that gradients beside it stay finite
-
-
-class RowStatistics(NamedTuple):
-    """What a loss needs to know of each row of logits; three float32 tensors `(rows,)`.
-
-    Attributes:
-        log_candidates: log-sum-exp over the row's candidates, -1e30 if it has none.
-        positives: the sum of the weighted positive logits, or their weighted log-sum-exp.
-        positive_weight: the sum of the weights of the positives; no gradient flows through it.
-    """
-
-    log_candidates: object
-    positives: object
-    positive_weight: object
-
-
-def row_statistics(rows, columns, pairs, *, log_positives=False, tile_size=TILE_SIZE):
-    r"""Log-sum-exp over candidates and sum over positives for each row of logits.
-
-    $$\log\sum_{j \in C_i} e^{s_{ij}}, \qquad \sum_j w_{ij} s_{ij} \text{ or } \log\sum_j w_{ij} e^{s_{ij}},
-    \qquad \sum_j w_{ij}, \qquad s_{ij} = a_i \cdot b_j$$
-
-    Args:
-        rows: float32 tensor `(rows, dim)`, the $a_i$, temperature included.
-        columns: float32 tensor `(columns, dim)`, the $b_j$, or `None` where they are the rows themselves: the
-            symmetry then saves one of four matrix products.
-        pairs: a `contrast.ops.Pairs`, candidates $C_i$ and weights $w_{ij}$ of the positives.
-        log_positives: take the log-sum-exp of the positives in place of their sum.
-        tile_size: rows of logits held at once; `None` holds all.
-
-    Returns:
-        A `RowStatistics`.
-    """
-    statistic = _LogSumExp(log_positives)
-    result = visit_matrix(statistic, pairs, tile_size, rows, columns)
-    return RowStatistics(result[:, 0], result[:, 1], ops.stop_gradient(result[:, 2]))
-
-
-def positive_competition(rows, columns, log_negatives, pairs, *, tile_size=TILE_SIZE):
-    r"""Each positive's own cross-entropy against the row's negatives, summed over the positives.
-
-    $$\sum_j w_{ij} \log(1 + e^{n_i - s_{ij}}), \qquad s_{ij} = a_i \cdot b_j$$
-
-    Args:
-        rows, columns, pairs, tile_size: as for `row_statistics`.
-        log_negatives: float32 tensor `(rows,)`, the log-sum-exp $n_i$ over the row's negatives.
-
-    Returns:
-        A float32 tensor `(rows,)`.
-    """
-    return visit_matrix(_Competition(), pairs, tile_size, rows, columns, log_negatives)[:, 0]
-
-
-def count_positives(pairs, rows, columns, *, tile_size=TILE_SIZE):
-    """The summed weight of each row's positives, without looking at any embedding.
-
-    Args:
-        pairs: a `contrast.ops.Pairs`.
-        rows, columns: how many rows and columns there are; int or scalar tensor.
-        tile_size: rows visited at once; `None` visits all.
-
-    Returns:
-        A float32 tensor `(rows,)`.
-    """
-
-    def visit_row_tile(carry, row_numbers, _):
-        def visit_column_tile(total, column_numbers, valid):
-            _, weight = pairs.tile(row_numbers, column_numbers)
-            return (total[0] + ops.sum(masked(weight, valid), axis=1),), ()
-
-        tiles = _Tiles(columns, _column_tile(tile_size))
-        start = (ops.zeros((_length(row_numbers, rows),), "float32"),)
-        (total,), _ = tiles.visit(visit_column_tile, start, 0)
-        return carry, (total,)
-
-    _, (total,) = _Tiles(rows, tile_size).visit(visit_row_tile, (), 1)
-    return total
-
-
-class _LogSumExp:
-    """Online log-sum-exp over candidates, and sum or log-sum-exp over positives."""
-
-    def __init__(self, log_positives):
-        self.log_positives = log_positives
-
-    def start(self, rows):
-        empty, zero = ops.full((rows,), _EMPTY, "float32"), ops.zeros((rows,), "float32")
-        return empty, empty if self.log_positives else zero, zero
-
-    def update(self, carry, logits, candidates, weights, _):
-        log_candidates, positives, weight = carry
-        log_candidates = _log_add_exp(log_candidates, _log_sum_exp(logits, candidates))
-        if self.log_positives:
-            is_positive = weights > 0
-            log_weights = ops.log(ops.where(is_positive, weights, ops.ones_like(weights)))
-            positives = _log_add_exp(positives, _log_sum_exp(logits + log_weights, is_positive))
-        else:
-            positives = positives + ops.sum(masked(weights * logits, weights > 0), axis=1)
-        return log_candidates, positives, weight + ops.sum(weights, axis=1)
-
-    def coefficients(self, logits, candidates, weights, result, upstream, _):
-        """The gradient of the upstream-weighted statistics with respect to each logit of a tile.
-
-        `result` and `upstream` are `(3, rows, 1)`, or `(3, 1, columns)` for the mirror image of a tile.
-        """
-        gradient = upstream[0] * masked(ops.exp(logits - result[0]), candidates)
-        if self.log_positives:
-            return gradient + upstream[1] * masked(weights * ops.exp(logits - result[1]), weights > 0)
-        return gradient + upstream[1] * weights
-
-
-class _Competition:
-    """Sum over positives of the softplus of (log negatives - logit)."""
-
-    def start(self, rows):
-        return (ops.zeros((rows,), "float32"),)
-
-    def update(self, carry, logits, candidates, weights, log_negatives):
-        own_loss = ops.softplus(log_negatives[:, None] - logits)
-        return (carry[0] + ops.sum(masked(weights * own_loss, weights > 0), axis=1),)
-
-    def coefficients(self, logits, candidates, weights, result, upstream, log_negatives):
-        return -upstream[0] * weights * ops.sigmoid(log_negatives - logits)
+TILE_SIZE = (
+    512  # the fastest of 256, 512, 1024 and 2048 on two of three backends: a tile of 1 MB stays in cache
+)
+_TILE_ENTRIES = 2**18  # columns of a tile are as many as its rows, or more where rows are few
+EMPTY = -1e30  # log-sum-exp of nothing; finite, so that gradients beside it stay finite
+_BOUND = 40.0  # logits up to it in size are exponentiated and summed as they are, without a running maximum
 
 
 def visit_matrix(statistic, pairs, tile_size, rows, columns, extra=None):
-    """Row statistics `(rows, k)`; the gradient for `rows`, `columns` and `extra` recomputes the tiles."""
+    """A statistic of each row of logits; the gradient recomputes the tiles.
+
+    Args:
+        statistic: an object with these methods; a tile of logits is `(r, c)`.
+
+            - `start(count)`: the state of so many rows that have seen nothing, a tuple of float32 tensors
+              `(count,)`.
+            - `update(state, logits, candidates, weights, extra, axis)`: the state after one more tile;
+              `axis` is 1 where the state is that of the tile's rows, 0 where it is that of its columns.
+            - `finish(state)`: the tuple of `k` results.
+            - `coefficients(logits, candidates, weights, result, upstream, extra)`: the gradient of the
+              upstream-weighted results with respect to the tile's logits. `result` and `upstream` are
+              `(k, r, 1)`, or `(k, 1, c)` where they belong to the columns, and `extra` is `(r, 1)` or
+              `(1, c)`.
+            - `is_plain`: whether there are also `update_plain`, `rates` and `plain_coefficients`, for tiles
+              whose pairs are all negatives; see `contrast.ops.row_statistics`.
+        pairs: a `contrast.ops.Pairs`.
+        tile_size: rows of logits held at once; `None` holds all.
+        rows: float32 tensor `(rows, dim)`.
+        columns: float32 tensor `(columns, dim)`, or `None` where they are the rows themselves.
+        extra: float32 tensor `(rows,)` that is subtracted from the logits inside `statistic`, or `None`.
+
+    Returns:
+        A float32 tensor `(rows, k)`. Gradients flow to `rows`, `columns` and `extra`.
+    """
     one_sided = columns is None
 
     @ops.custom_gradient
     def compute(*tensors):
-        rows = tensors[0]
-        columns = rows if one_sided else tensors[1]
-        extra_values = None if extra is None else tensors[-1]
-        row_tiles = _Tiles(_count(rows), tile_size)
-        column_tiles = _Tiles(_count(columns), _column_tile(tile_size))
-
-        def forward_rows(carry, row_numbers, _):
-            row, row_extra = _take(rows, row_numbers), _take(extra_values, row_numbers)
-
-            def forward_columns(carry, column_numbers, valid):
-                logits = ops.matmul(row, ops.transpose(_take(columns, column_numbers)))
-                candidates, weights = pairs.tile(row_numbers, column_numbers)
-                if valid is not None:
-                    candidates = ops.logical_and(candidates, valid[None, :])
-                    weights = masked(weights, valid[None, :])
-                return statistic.update(carry, logits, candidates, weights, row_extra), ()
-
-            start = statistic.start(_length(row_numbers, _count(rows)))
-            statistics, _ = column_tiles.visit(forward_columns, start, 0)
-            return carry, (ops.stack(statistics, axis=-1),)
-
-        _, (result,) = row_tiles.visit(forward_rows, (), 1)
+        columns = None if one_sided else tensors[1]
+        visit = _Visit(
+            statistic, pairs, tile_size, tensors[0], columns, None if extra is None else tensors[-1]
+        )
+        result = visit.forward()
 
         def gradient(*args, upstream=None):
-            upstream = ops.transpose(args[-1] if upstream is None else upstream)
-            results = ops.transpose(result)
+            gradients = visit.backward(result, args[-1] if upstream is None else upstream)
+            return gradients[0] if len(gradients) == 1 else gradients
 
-            def backward_rows(carry, row_numbers, row_valid):
-                row, row_extra = _take(rows, row_numbers), _take(extra_values, row_numbers)
-                row_result = _take(results, row_numbers, axis=1)[:, :, None]
-                row_upstream = masked(_take(upstream, row_numbers, axis=1), row_valid)[:, :, None]
-
-                def backward_columns(carry, column_numbers, valid):
-                    row_gradient, extra_gradient = carry
-                    column = _take(columns, column_numbers)
-                    logits = ops.matmul(row, ops.transpose(column))
-                    candidates, weights = pairs.tile(row_numbers, column_numbers)
-                    coefficients = statistic.coefficients(
-                        logits,
-                        candidates,
-                        weights,
-                        row_result,
-                        row_upstream,
-                        None if extra is None else row_extra[:, None],
-                    )
-                    if valid is not None:
-                        coefficients = masked(coefficients, valid[None, :])
-                    if extra is not None:
-                        extra_gradient = extra_gradient - ops.sum(coefficients, axis=1)
-                    if not one_sided:
-                        row_gradient = row_gradient + ops.matmul(coefficients, column)
-                        return (row_gradient, extra_gradient), (ops.matmul(ops.transpose(coefficients), row),)
-                    if not pairs.symmetric:
-                        candidates, weights = map(ops.transpose, pairs.tile(column_numbers, row_numbers))
-                    column_extra = _take(extra_values, column_numbers)
-                    mirrored = statistic.coefficients(
-                        logits,
-                        candidates,
-                        weights,
-                        _take(results, column_numbers, axis=1)[:, None, :],
-                        _take(upstream, column_numbers, axis=1)[:, None, :],
-                        None if extra is None else column_extra[None, :],
-                    )
-                    if valid is not None:
-                        mirrored = masked(mirrored, valid[None, :])
-                    row_gradient = row_gradient + ops.matmul(coefficients + mirrored, column)
-                    return (row_gradient, extra_gradient), ()
-
-                start = (ops.zeros_like(row), ops.zeros((_length(row_numbers, _count(rows)),), "float32"))
-                (row_gradient, extra_gradient), outs = column_tiles.visit(
-                    backward_columns, start, 0 if one_sided else 1
-                )
-                carry = tuple(total + out for total, out in zip(carry, outs, strict=True))
-                return carry, (row_gradient, extra_gradient)
-
-            start = () if one_sided else (ops.zeros_like(columns),)
-            totals, (row_gradient, extra_gradient) = row_tiles.visit(backward_rows, start, 2)
-            return (row_gradient, *totals, *(() if extra is None else (extra_gradient,)))
-
-        return result, gradient
+        return visit.row_tiles.join(result), gradient
 
     return compute(rows, *(() if one_sided else (columns,)), *(() if extra is None else (extra,)))
 
 
-class _Tiles:
-    """`count` rows (or columns) in tiles of `size`; the last tile is filled up with repeated numbers."""
+class _Visit:
+    """One pass over all tiles. What belongs to rows is held as `(tiles, rows of a tile, ...)`."""
+
+    def __init__(self, statistic, pairs, tile_size, rows, columns, extra):
+        self.statistic, self.pairs = statistic, pairs
+        self.one_sided = columns is None
+        self.row_tiles = Tiles(count(rows), tile_size)
+        self.rows = self.columns = self.row_tiles.split(rows)
+        self.column_tiles = self.row_tiles
+        if not self.one_sided:
+            self.column_tiles = Tiles(count(columns), column_tile(tile_size))
+            self.columns = self.column_tiles.split(columns)
+        self.extra = None if extra is None else self.row_tiles.split(extra)
+        self.kinds = self._kinds() if statistic.is_plain else None
+
+    def forward(self):
+        """The results `(tiles, rows of a tile, k)`."""
+        statistic = self.statistic
+
+        def general(states, logits, i, j, sides):
+            return [
+                statistic.update(
+                    state, logits, *self.pairs_of(i, j, axis), _look(self.extra, side, axis), axis
+                )
+                for state, (side, axis) in zip(states, sides, strict=True)
+            ]
+
+        parts = len(statistic.start(1))
+
+        def own(i):
+            start = statistic.start(self.row_tiles.size)
+            return (ops.stack(general([start], self.logits(i, i), i, i, [(i, 1)])[0]),)
+
+        def other(carry, i, j):
+            (states,) = carry
+            logits, sides = self.logits(i, j), self.sides(i, j)
+            old = [tuple(states[side, part] for part in range(parts)) for side, _ in sides]
+            new = self.by_kind(
+                i,
+                j,
+                lambda: general(old, logits, i, j, sides),
+                lambda bounded: statistic.update_plain(old, logits, bounded),
+            )
+            for (side, _), state in zip(sides, new, strict=True):
+                states = backend.set_at(states, side, ops.stack(state))
+            return (states,)
+
+        if self.one_sided:
+            carry = self.visit_diagonal(own, 1)
+        else:
+            start = ops.stack(statistic.start(self.row_tiles.size))
+            # A sum, as set_at must not be given a view that holds the same numbers for every tile.
+            carry = (start + ops.zeros((self.row_tiles.number, 1, 1)),)
+        (states,) = self.visit_others(other, carry)
+        return ops.stack(statistic.finish([states[:, part] for part in range(parts)]), axis=-1)
+
+    def backward(self, result, upstream):
+        """The gradients of rows, of columns if they are others, and of extra if there is any."""
+        statistic, has_extra = self.statistic, self.extra is not None
+        result, upstream = (ops.moveaxis(x, -1, 1) for x in (result, self.row_tiles.split(upstream)))
+        rates = None if self.kinds is None else statistic.rates(result, upstream)
+
+        def general(logits, i, j, sides):
+            parts = []
+            for side, axis in sides:
+                known = (_look(x, side, axis) for x in (result, upstream, self.extra))
+                parts.append(statistic.coefficients(logits, *self.pairs_of(i, j, axis), *known))
+            extra = [
+                -ops.sum(part, axis=axis) for part, (_, axis) in zip(parts, sides, strict=True) if has_extra
+            ]
+            return [parts[0] if len(parts) == 1 else parts[0] + parts[1], *extra]
+
+        def own(i):
+            coefficients, *extra = general(self.logits(i, i), i, i, [(i, 1)])
+            return ((coefficients + ops.transpose(coefficients)) @ self.rows[i], *extra)
+
+        def other(totals, i, j):
+            logits, sides = self.logits(i, j), self.sides(i, j)
+
+            def plain(bounded):
+                known = [_look(rates, side, axis) for side, axis in sides]
+                return [statistic.plain_coefficients(logits, known, bounded)]
+
+            coefficients, *extra = self.by_kind(i, j, lambda: general(logits, i, j, sides), plain)
+            totals = list(totals)
+            totals[0] = backend.add_at(totals[0], i, coefficients @ self.columns[j])
+            # Transposing the tile itself would copy it on TensorFlow.
+            of_columns = ops.transpose(ops.transpose(self.rows[i]) @ coefficients)
+            number = 0 if self.one_sided else 1
+            totals[number] = backend.add_at(totals[number], j, of_columns)
+            for (side, _), value in zip(sides, extra, strict=False):
+                totals[-1] = backend.add_at(totals[-1], side, value)
+            return tuple(totals)
+
+        if self.one_sided:
+            totals = self.visit_diagonal(own, 1 + has_extra)
+        else:
+            totals = (self.rows, self.columns, *([self.extra] if has_extra else []))
+            totals = tuple(map(ops.zeros_like, totals))
+        totals = self.visit_others(other, totals)
+        tiles = [self.row_tiles, self.row_tiles if self.one_sided else self.column_tiles, self.row_tiles]
+        return tuple(t.join(x) for t, x in zip(tiles, totals, strict=False))
+
+    def sides(self, i, j):
+        """Whose statistics tile (i, j) feeds: tile number, and the axis of the logits to reduce."""
+        return [(i, 1), (j, 0)] if self.one_sided else [(i, 1)]
+
+    def logits(self, i, j):
+        return self.rows[i] @ ops.transpose(self.columns[j])
+
+    def pairs_of(self, i, j, axis):
+        """Candidates and weights of tile (i, j), as its rows see them or, with axis 0, as its columns do."""
+        if axis == 0 and not self.pairs.symmetric:
+            return tuple(map(ops.transpose, self.pairs_of(j, i, 1)))
+        candidates, weights = self.pairs.tile(self.row_tiles.numbers(i), self.column_tiles.numbers(j))
+        row_valid, column_valid = self.row_tiles.valid(i), self.column_tiles.valid(j)
+        if row_valid is not None:
+            candidates = ops.logical_and(candidates, row_valid[:, None])
+            weights = masked(weights, row_valid[:, None])
+        if column_valid is not None:
+            candidates = ops.logical_and(candidates, column_valid[None, :])
+            weights = masked(weights, column_valid[None, :])
+        return candidates, weights
+
+    def by_kind(self, i, j, general, plain):
+        """The branch for the kind of tile (i, j); both give the same list of tensors."""
+        if self.kinds is None:
+            return general()
+        return ops.switch(self.kinds[i, j], [general, lambda: plain(True), lambda: plain(False)])
+
+    def visit_diagonal(self, own, outputs):
+        """Each tensor of `own(i)` for all tiles of rows with themselves, stacked."""
+        if self.row_tiles.is_single:
+            return tuple(x[None] for x in own(0))
+        return backend.scan(lambda _, i: ((), own(i)), (), self.row_tiles.number, outputs)[1]
+
+    def visit_others(self, other, carry):
+        """`carry = other(carry, i, j)` for all tiles; if one-sided, for one of each two mirrored ones."""
+        rows, columns = self.row_tiles.number, self.column_tiles.number
+        if self.row_tiles.is_single and self.column_tiles.is_single:
+            return carry if self.one_sided else other(carry, 0, 0)
+
+        def step(carry, index):
+            if self.one_sided:  # with a distance of k tiles, around the end, for k = 1, 2, ...
+                i = index % rows
+                j = (i + index // rows + 1) % rows
+            else:
+                i, j = index // columns, index % columns
+            return other(carry, i, j), ()
+
+        steps = rows * (rows - 1) // 2 if self.one_sided else rows * columns
+        return backend.scan(step, carry, steps)[0]
+
+    def _kinds(self):
+        """Int tensor over tiles: 0 general; 1 plain, its logits bounded; 2 plain. `None`: all are general."""
+        plain = self.pairs.plain_tiles(self.row_tiles, self.column_tiles)
+        if plain is None:
+            return None
+        rows, columns = (ops.max(ops.sum(ops.square(x), axis=-1)) for x in (self.rows, self.columns))
+        is_bounded = ops.less_equal(ops.sqrt(rows) * ops.sqrt(columns), _BOUND)
+        return ops.where(plain, ops.where(is_bounded, 1, 2), 0)
+
+
+class Tiles:
+    """`count` rows (or columns) in tiles of equal size; the last is filled up with the last row.
+
+    Args:
+        count: int or scalar tensor.
+        size: the largest size of a tile, or `None`.
+
+    Attributes:
+        is_single: whether there is one tile only, known beforehand.
+        number: how many tiles there are, int or scalar tensor.
+        size: rows of a tile, int or scalar tensor.
+    """
 
     def __init__(self, count, size):
         self.count = count
         self.is_single = size is None or (isinstance(count, int) and count <= size)
-        self.size = size if isinstance(count, int) or size is None else ops.minimum(size, count)
+        self.number = 1 if self.is_single else (count + size - 1) // size
+        self.size = (count + self.number - 1) // self.number
+
+    @property
+    def is_exact(self):
+        """Whether the tiles are known to hold no row twice."""
+        return self.is_single or (isinstance(self.count, int) and self.count == self.number * self.size)
+
+    def numbers(self, index):
+        """Row numbers of a tile, or `None` of the single one."""
+        if self.is_single:
+            return None
+        return ops.minimum(index * self.size + ops.arange(self.size, dtype="int32"), self.count - 1)
+
+    def valid(self, index):
+        """Which rows of a tile are no repetition, or `None` where all are known to be none."""
+        return (
+            None if self.is_exact else index * self.size + ops.arange(self.size, dtype="int32") < self.count
+        )
+
+    def split(self, x):
+        """`(count, ...)` as `(tiles, rows of a tile, ...)`."""
+        if not self.is_exact:
+            numbers = ops.arange(self.number * self.size, dtype="int32")
+            x = ops.take(x, ops.minimum(numbers, self.count - 1), axis=0)
+        return ops.reshape(x, (self.number, self.size, *x.shape[1:]))
+
+    def join(self, x):
+        """What `split` gives as `(count, ...)` again."""
+        x = ops.reshape(x, (-1, *x.shape[2:]))
+        return x if self.is_exact else x[: self.count]
 
     def visit(self, body, carry, outputs):
-        """`carry, outs = body(carry, numbers, valid)` for each tile.
+        """`carry, outs = body(carry, numbers, valid)` for each tile, `None` standing for all.
 
-        A single tile gets `None` for both: all numbers, all valid. Each of the `outputs` tensors that
-        `body` puts out has the tile's numbers on its first axis; they come back joined along it.
+        Each of the `outputs` tensors that `body` puts out has the tile's rows on its first axis; they come
+        back joined along it.
         """
         if self.is_single:
             return body(carry, None, None)
 
         def step(carry, index):
-            numbers = index * self.size + ops.arange(self.size, dtype="int32")
-            return body(carry, ops.minimum(numbers, self.count - 1), numbers < self.count)
+            return body(carry, self.numbers(index), self.valid(index))
 
-        length = (self.count + self.size - 1) // self.size
-        carry, stacks = backend.scan(step, carry, length, outputs)
-        return carry, tuple(ops.reshape(stack, (-1, *stack.shape[2:]))[: self.count] for stack in stacks)
-
-
-def _column_tile(tile_size):
-    return None if tile_size is None else max(tile_size, _TILE_ENTRIES // tile_size)
-
-
-def _count(x):
-    return ops.shape(x)[0]
-
-
-def _length(numbers, count):
-    return count if numbers is None else ops.shape(numbers)[0]
-
-
-def _take(x, numbers, axis=0):
-    return x if x is None or numbers is None else ops.take(x, numbers, axis=axis)
+        carry, stacks = backend.scan(step, carry, self.number, outputs)
+        return carry, tuple(map(self.join, stacks))
 
 
 def masked(x, mask):
     return x if mask is None else ops.where(mask, x, ops.zeros_like(x))
 
 
-def _log_sum_exp(logits, mask):
-    largest = ops.max(ops.where(mask, logits, _EMPTY), axis=1)
-    total = ops.sum(masked(ops.exp(logits - largest[:, None]), mask), axis=1)
-    is_empty = ops.equal(total, 0)
-    return ops.where(is_empty, _EMPTY, largest + ops.log(ops.where(is_empty, ops.ones_like(total), total)))
+def count(x):
+    return ops.shape(x)[0]
 
 
-def _log_add_exp(a, b):
-    largest = ops.maximum(a, b)
-    return largest + ops.log1p(ops.exp(ops.minimum(a, b) - largest))
+def take(x, numbers):
+    return x if x is None or numbers is None else ops.take(x, numbers, axis=0)
+
+
+def column_tile(tile_size):
+    return None if tile_size is None else max(tile_size, _TILE_ENTRIES // tile_size)
+
+
+def _look(x, index, axis):
+    """The part of a tile of rows, or of columns with axis 0, as it stands beside the tile's logits."""
+    return None if x is None else ops.expand_dims(x[index], -axis if axis else -2)
