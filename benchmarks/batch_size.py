@@ -151,15 +151,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--repetitions", type=int, default=1, help="steps that are timed, the least counts")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds for one measurement")
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
     setting = {key: getattr(options, key) for key in ("chunk", "width", "layers", "repetitions")}
-    rows = kept(options.folder, setting, options.backends, options.batches)
+    rows = kept(options.output, setting, options.backends, options.batches)
     for backend in options.backends:
         rows += [measured(backend, batch, setting, options.limit) for batch in options.batches]
     rows.sort(key=lambda row: (BACKENDS.index(row["backend"]), row["batch"]))
     report = {"setting": setting, "machine": common.machine(), "rows": rows}
-    common.write_results(options.folder, "batch_size", report, text(report), picture(report))
+    common.write_results(options.output, "batch_size", report, text(report), picture(report))
 
 
 if __name__ == "__main__":
