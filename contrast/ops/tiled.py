@@ -9,8 +9,10 @@ Products of (rows x columns x dim) per value and gradient:
 - one-sided, $b = a$: 2; logits are symmetric, so that half of the tiles tell all: half a product in forward,
   half a product and two half gradients in backward.
 
-Exponentials are as many as there are tiles visited, twice, where lengths bound the logits (`_BOUND`); else a
-one-sided tile has one for its rows and one for its columns.
+A tile is exponentiated once in forward and once in backward where the lengths of rows and columns bound the
+logits, whose exponentials then fit into float32 as they are. Where they do not, a one-sided tile is
+exponentiated for its rows, each less its maximum, and again for its columns. Tiles that hold negatives only,
+as ranges of instances and ids tell, are read without masks.
 """
 
 from keras import ops
@@ -18,9 +20,7 @@ from keras import ops
 from contrast import backend
 from contrast.ops.tiles import Tiles, count, masked
 
-TILE_SIZE = (
-    512  # the fastest of 256, 512, 1024 and 2048 on two of three backends: a tile of 1 MB stays in cache
-)
+TILE_SIZE = 512  # the fastest of 256, 512 and 1024 on processors: a tile of 1 MB stays in a core's cache
 _TILE_ENTRIES = 2**18  # columns of a tile are as many as its rows, or more where rows are few
 EMPTY = -1e30  # log-sum-exp of nothing; finite, so that gradients beside it stay finite
 _BOUND = 40.0  # logits up to it in size are exponentiated and summed as they are, without a running maximum
