@@ -9,8 +9,10 @@ Products of (rows x columns x dim) per value and gradient:
 - one-sided, $b = a$: 2; logits are symmetric, so that half of the tiles tell all: half a product in forward,
   half a product and two half gradients in backward.
 
-Exponentials are as many as there are tiles visited, twice, where lengths bound the logits (`_BOUND`); else a
-one-sided tile has one for its rows and one for its columns.
+A tile is exponentiated once in forward and once in backward where the lengths of rows and columns bound the
+logits, whose exponentials then fit into float32 as they are. Where they do not, a one-sided tile is
+exponentiated for its rows, each less its maximum, and again for its columns. Tiles that hold negatives only,
+as ranges of instances and ids tell, are read without masks.
 """
 
 from keras import ops
@@ -20,7 +22,7 @@ from contrast.ops.tiles import Tiles, count, masked
 from contrast.typing import TileSize
 
 TILE_SIZE: TileSize = "auto"
-PROCESSOR_TILE = 512  # the fastest on two of three backends: a tile of 1 MB stays in cache
+PROCESSOR_TILE = 512  # the fastest of 256, 512 and 1024: a tile of 1 MB stays in a core's cache
 ACCELERATOR_TILE = 4096  # 64 MB: an H200 takes 12 to 17 times as long with 512, as it waits for the next tile
 _TILE_ENTRIES = 2**18  # columns of a tile are as many as its rows, or more where rows are few
 EMPTY = -1e30  # log-sum-exp of nothing; finite, so that gradients beside it stay finite
