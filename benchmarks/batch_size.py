@@ -114,6 +114,8 @@ def picture(report: dict):
     for number, backend in enumerate(dict.fromkeys(row["backend"] for row in report["rows"])):
         for arm, style in zip(ARMS, (":", "--", "-"), strict=True):
             rows = [row for row in report["rows"] if row["backend"] == backend and "seconds" in row[arm]]
+            if not rows:
+                continue
             for axis, key in zip(axes, ("megabytes", "seconds"), strict=True):
                 axis.plot(
                     [row["batch"] for row in rows],
