@@ -127,7 +127,8 @@ def picture(report: dict):
                 )
     for axis, title in zip(axes, ("memory of a step, MB", "time of a step, s"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel="batch", title=title)
-    axes[0].legend(fontsize=7)
+    if axes[0].lines:
+        axes[0].legend(fontsize=7)
     return figure
 
 
