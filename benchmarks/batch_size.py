@@ -114,6 +114,8 @@ def picture(report: dict):
     for number, backend in enumerate(dict.fromkeys(row["backend"] for row in report["rows"])):
         for arm, style in zip(ARMS, (":", "--", "-"), strict=True):
             rows = [row for row in report["rows"] if row["backend"] == backend and "seconds" in row[arm]]
+            if not rows:
+                continue
             for axis, key in zip(axes, ("megabytes", "seconds"), strict=True):
                 axis.plot(
                     [row["batch"] for row in rows],
@@ -125,7 +127,8 @@ def picture(report: dict):
                 )
     for axis, title in zip(axes, ("memory of a step, MB", "time of a step, s"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel="batch", title=title)
-    axes[0].legend(fontsize=7)
+    if axes[0].lines:
+        axes[0].legend(fontsize=7)
     return figure
 
 

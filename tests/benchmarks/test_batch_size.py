@@ -19,12 +19,14 @@ def test_table_plot_and_what_is_kept(tmp_path, capsys):
     shared = {"batch": 64, "tiled": measured, "chunks": measured}
     rows = [
         {"backend": "jax", "dense": dense, **shared},
-        {"backend": "torch", "dense": {"failed": "out of memory"}, **shared},
+        {"backend": "torch", **shared, "dense": {"failed": "out of memory"}},
     ]
     report = {"setting": SETTING, "machine": {"processor": "some"}, "rows": rows}
     table = batch_size.text(report)
     assert "| jax | 64 | 200 | 50 | 50 | 4 | 2 | 2 | 0.25 | 0.5 | 0.25 |" in table
     assert "| torch | 64 | out of memory | 50 | 50 | out of memory | 2 | 2 |  |  | 0 |" in table
+    lost = {arm: {"failed": "out of memory"} for arm in batch_size.ARMS}
+    batch_size.picture({"rows": [{"backend": "jax", "batch": 64, **lost}]}).savefig(tmp_path / "empty.svg")
     batch_size.common.write_results(tmp_path, "batch_size", report, table, batch_size.picture(report))
     assert capsys.readouterr().out.strip() == table
     assert "svg" in (tmp_path / "batch_size.svg").read_text()
