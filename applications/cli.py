@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from applications.runs import RunFolder
 
 FAILED, BAD_REQUEST, CLAIM_FAILED, INTERRUPTED = 1, 2, 3, 130
+GALLERY = "demos.gallery:build_all"
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(
@@ -126,14 +127,19 @@ def train(
         bool,
         typer.Option("--resume", help="Go on with the interrupted run in --output, as it was asked for."),
     ] = False,
+    distribute: Annotated[
+        str | None,
+        typer.Option(metavar="auto|N", help="Train on all GPUs of this machine, or on N devices."),
+    ] = None,
 ) -> None:
     """Trains a model and leaves a run folder: configuration, weights, history, curves.
 
     After each epoch there is a checkpoint in the folder. With --resume an interrupted run goes on from there,
     and comes to the same weights as one that was never interrupted.
     """
+    from applications import distributed
     from applications.environment import check_backend, load_keras
-    from applications.runs import RunFolder, default_path, is_finished
+    from applications.runs import default_path, is_finished
 
     request = {"task": task, "paper": paper, "data": data, "seed": seed, "epochs": epochs}
     with requests_explained(), missing_packages_explained():
@@ -144,14 +150,20 @@ def train(
             typer.echo(f"{output} holds a finished run; there is nothing to resume.")
             return
         backend = check_backend()
+        devices = distributed.checked_devices(distribute, task)
+        output = output or default_path(task)
+        processes = distributed.needs_processes(devices, backend)
+        if processes:
+            raise typer.Exit(distributed.train_in_processes(request, output, resume, processes))
+        replicas = distributed.begin(devices, backend)
         if resume:
-            run = RunFolder(output, resume=True)
+            run = distributed.run_folder(output, replicas, resume=True)
             request = as_begun(request, run)
         row = built(task, request["paper"], "train")
         if request["data"] is not None and not request["data"].is_dir():
             raise ValueError(f"--data must be an existing folder, got {request['data']}.")
         if not resume:
-            run = RunFolder(output or default_path(task))
+            run = distributed.run_folder(output, replicas)
     typer.echo(f"Run folder: {run.path}")
     seed, data, epochs = request["seed"] or 0, request["data"], request["epochs"]
     to_resume = f"contrast train {row.task} --output {shlex.quote(str(run.path))} --resume"
@@ -163,7 +175,8 @@ def train(
             else:
                 arguments = {"data": None if data is None else str(data.resolve()), "epochs": epochs}
                 run.write_config(row.task, row.paper, seed, backend, arguments)
-            model = load(row.train)(run, data=data, seed=seed, epochs=epochs)
+            with distributed.scope_of(replicas):
+                model = load(row.train)(run, data=data, seed=seed, epochs=epochs)
         if not run.has_history and getattr(model, "history", None):
             run.write_history(model.history.history)
         run.save_model(model)
@@ -239,7 +252,7 @@ def reproduce(
     With --json each training is kept as it ends, in a file beside the results that is gone in the end; with
     --resume an interrupted experiment goes on from there.
     """
-    from applications.environment import check_backend, load_keras, versions
+    from applications.environment import check_backend, compilations_kept, load_keras, versions
 
     with requests_explained(), missing_packages_explained():
         row = built(task, paper, "claims")
@@ -260,7 +273,7 @@ def reproduce(
     from applications.tables import format_table
 
     results, kept = [], None
-    with missing_packages_explained():
+    with missing_packages_explained(), compilations_kept():
         load_keras()
         if file is not None:
             request = {"task": row.task, "paper": row.paper, "fast": fast, "backend": backend}
@@ -289,38 +302,84 @@ def reproduce(
 
 @app.command()
 def demo(
-    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task of `contrast list`.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Argument(metavar="[TASK]", help="A task of `contrast list`; a gallery of all if none."),
+    ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="A free one from 7860 on.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    share: Annotated[
+        bool,
+        typer.Option("--share", help="Also ask Gradio for a public address: anyone who has it can enter."),
+    ] = False,
     browser: Annotated[bool | None, typer.Option(help="Open the page; else if there is a screen.")] = None,
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="Delete the models and data that demos keep; serve nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --clear-cache deletes.")] = False,
 ) -> None:
-    """Trains on built-in data and serves a page to try the model on."""
+    """Serves a page to try a model on, which is trained on built-in data first; without TASK all of them.
+
+    Trained models are kept in ~/.cache/keras-contrast, or in the folder that CONTRAST_CACHE names.
+    """
+    if clear_cache:
+        delete_kept_models(yes)
+        return
     from applications.environment import check_backend, check_packages, load_keras
-    from applications.serving import LOCAL_HOST, free_port, has_screen, serve
+    from applications.serving import LOCAL_HOST, free_port, has_screen, private_files, serve
 
     with requests_explained(), missing_packages_explained():
-        row = built(task or only_demo(), None, "demo")
+        row = None if task is None else built(task, None, "demo")
         check_packages("gradio", "matplotlib", "PIL")
         check_backend()
         port = free_port(host, port)
-    with missing_packages_explained():
-        load_keras()
-        build: Callable = load(row.demo)
-        page = build()
-    launch_options = getattr(sys.modules[build.__module__], "LAUNCH", {})
-    address = serve(page, host, port, has_screen() if browser is None else browser, **launch_options)
-    typer.echo(f"The demo of {row.task} is at {address} (Ctrl+C ends it).")
-    if host != LOCAL_HOST:
-        typer.echo(f"It listens on {host}: others may be able to reach it.")
-    page.block_thread()
+    typer.echo("Starting ...")
+    with missing_packages_explained(), private_files():
+        if row is None:
+            page, options = load(GALLERY)()
+            name = "The gallery"
+        else:
+            load_keras()
+            build: Callable = load(row.demo)
+            page, name = build(), f"The demo of {row.task}"
+            options = getattr(sys.modules[build.__module__], "LAUNCH", {})
+        browser = has_screen() if browser is None else browser
+        with requests_explained():
+            address = serve(page, host, port, browser, share, **options)
+        typer.echo(f"{name} is at {address} (Ctrl+C ends it).")
+        if host != LOCAL_HOST:
+            typer.echo(f"It listens on {host}: others may be able to reach it.")
+        if share:
+            tell_public_address(page.share_url)
+        page.block_thread()
 
 
-def only_demo() -> str:
-    """The task whose demo is meant when none is named."""
-    tasks = list(dict.fromkeys(row.task for row in APPLICATIONS if row.state == "ready" and row.demo))
-    if len(tasks) == 1:
-        return tasks[0]
-    raise ValueError(f"name the TASK whose demo you want: {', '.join(tasks)}.")
+def tell_public_address(address: str | None) -> None:
+    """Warns of the public address of a page, or says that there is none."""
+    if address is None:
+        typer.echo("Warning: Gradio gave no public address; the page is on this machine alone.", err=True)
+        return
+    typer.echo(
+        f"Warning: it is public at {address}. Whoever has this address can use this machine's page, and what "
+        "they send goes through Gradio's servers.",
+        err=True,
+    )
+
+
+def delete_kept_models(yes: bool) -> None:
+    """Deletes what demos keep on disk, after a question unless `yes`."""
+    from applications.cache_folder import cache_folder, clear, in_words, kept_files, size
+
+    folder, files = cache_folder(), kept_files()
+    if not files:
+        typer.echo(f"Nothing is kept in {folder}.")
+        return
+    if not yes:
+        typer.confirm(f"Delete {in_words(len(files), size(files))} in {folder}?", abort=True)
+    count, freed = clear(files)
+    typer.echo(f"Deleted: {in_words(count, freed)} in {folder}.")
+    if count < len(files):
+        stop(f"{len(files) - count} could not be deleted.", FAILED)
 
 
 @app.command()

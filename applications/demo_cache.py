@@ -6,23 +6,64 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 from tqdm import tqdm
 
+from applications.cache_folder import cache_folder
 from applications.files import json_text, write_text
 from contrast.data.files import whole_file
+
+__all__ = [
+    "BarredRun",
+    "Progress",
+    "TrainingBar",
+    "cache_folder",
+    "cache_name",
+    "curves_of",
+    "read_cached",
+    "trainings_watched",
+    "write_cached",
+]
 
 logger = logging.getLogger("contrast")
 
 
-def cache_folder() -> Path:
-    """Where trained demo models are kept: `CONTRAST_CACHE`, or `~/.cache/keras-contrast`."""
-    chosen = os.environ.get("CONTRAST_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "keras-contrast"
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    Args:
+        done: steps of this stage so far.
+        total: steps of this stage in all.
+        stage: number of the stage, from 1 on.
+        stages: how many there are.
+        text: what stands beside the bar; `""` before the first epoch has ended.
+    """
+
+    done: int
+    total: int
+    stage: int = 1
+    stages: int = 1
+    text: str = ""
+
+
+_watcher: ContextVar[Callable[[Progress], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def trainings_watched(tell: Callable[[Progress], None]) -> Iterator[None]:
+    """In the block, and in this thread alone, `tell` hears of every step of a training that has a bar."""
+    before = _watcher.set(tell)
+    try:
+        yield
+    finally:
+        _watcher.reset(before)
 
 
 def cache_name(task: str, **recipe) -> str:
@@ -89,35 +130,47 @@ def write_cached(folder: Path, name: str, model: keras.Model, history: Mapping[s
 
 
 class TrainingBar(keras.callbacks.Callback):
-    """One progress bar in the terminal over all epochs.
+    """One progress bar over all epochs: in the terminal, and for whoever watches (`trainings_watched`).
 
     Args:
         text: what stands beside the bar after each epoch, with the logs as fields: `"loss {loss:.2f}"`.
+        stage: number of the stage that is trained, from 1 on.
+        stages: how many there are.
     """
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, stage: int = 1, stages: int = 1):
         super().__init__()
-        self.text = text
+        self.text, self.stage, self.stages = text, stage, stages
+        self.told = ""
 
     def on_train_begin(self, logs=None):
         total = self.params["epochs"] * self.params["steps"]
         self.bar = tqdm(total=total, unit="step", desc="Training", dynamic_ncols=True)
+        self._tell()
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
+        self._tell()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.bar.set_postfix_str(self.text.format(**logs))
+        self.told = self.text.format(**logs)
+        self.bar.set_postfix_str(self.told)
+        self._tell()
 
     def on_train_end(self, logs=None):
         self.bar.close()
 
+    def _tell(self):
+        tell = _watcher.get()
+        if tell is not None:
+            tell(Progress(int(self.bar.n), self.bar.total, self.stage, self.stages, self.told))
+
 
 class BarredRun:
-    """In the place of a run folder: trains stages in memory, each with a bar in the terminal.
+    """In the place of a run folder: trains stages in memory, each with a bar.
 
     Args:
-        texts: for each stage what stands beside its bar, see `TrainingBar`.
+        texts: for each stage, in their order, what stands beside its bar, see `TrainingBar`.
     """
 
     def __init__(self, texts: Mapping[str, str]):
@@ -125,7 +178,8 @@ class BarredRun:
 
     def fit(self, model, batches, *, stage, callbacks, verbose, **options):
         """As `applications.runs.RunFolder.fit`, without checkpoints."""
-        bar = TrainingBar(self.texts[stage])
+        place = list(self.texts).index(stage) + 1
+        bar = TrainingBar(self.texts[stage], place, len(self.texts))
         return model.fit(batches, callbacks=[*callbacks, bar], verbose=0, **options).history
 
 

@@ -19,7 +19,10 @@ EXTRAS = {
     "torch": "torch",
     "mlxtend": "corpora",
     "skimage": "corpora",
+    "albumentations": "benchmarks",
+    "mkdocs": "docs",
     "gradio": "demo",
+    "grain": "grain",
     "matplotlib": "demo",
     "PIL": "demo",
     "onnx": "export",
@@ -93,6 +96,26 @@ def load_keras(seed: int = 0) -> None:
     with hidden():
         keras = importlib.import_module("keras")
         keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def compilations_kept() -> Iterator[None]:
+    """In the block JAX, also in processes started there, compiles equal functions once.
+
+    An experiment makes the same model for each of its arms, and JAX would compile it each time. It keeps what
+    it compiled in a temporary folder, or in the one that `JAX_COMPILATION_CACHE_DIR` names. To be entered
+    before JAX is loaded.
+    """
+    name = "JAX_COMPILATION_CACHE_DIR"
+    if chosen_backend()[0] != "jax" or os.environ.get(name):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="keras-contrast-jax-", ignore_cleanup_errors=True) as folder:
+        os.environ[name] = folder
+        try:
+            yield
+        finally:
+            del os.environ[name]
 
 
 @contextmanager

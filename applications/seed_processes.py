@@ -52,6 +52,9 @@ def train_seeds(claims: str, seeds: Sequence[int], fast: bool, kept: KeptTrainin
 def _set_threads(share: str) -> None:
     for name in THREADS:
         os.environ.setdefault(name, share)
+    if share == "1":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
 
 
 def _train_seed(claims: str, seed: int, fast: bool, path: Path, request: dict) -> None:

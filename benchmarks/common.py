@@ -7,6 +7,7 @@ the request as JSON on standard input; the child answers through `answer`.
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -109,12 +110,21 @@ def machine() -> dict:
 
     return {
         "processor": _processor(),
+        "accelerators": _accelerators(),
         "cores": os.cpu_count(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "keras": keras.__version__,
         "numpy": numpy.__version__,
     }
+
+
+def _accelerators() -> list[str]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    names = [program, "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(names, capture_output=True, text=True, check=False).stdout.split("\n")[:-1]
 
 
 def _processor() -> str:

@@ -16,6 +16,7 @@ from demos.face_naming_real import real_photos
 from demos.face_naming_style import CURVES, HOW_TO, INTRODUCTION, LAUNCH, NOTICE
 from demos.face_naming_upload import LONGEST_CAPTION, name_photo, name_upload
 from demos.uploads import UploadError
+from demos.words import as_text
 
 __all__ = ["LAUNCH", "build"]
 
@@ -137,7 +138,7 @@ def _naming(model: SECLA, held_out: Sequence[CaptionedPhoto], named: Sequence[Na
         try:
             photo, answer, remark = name_upload(model, path, text)
         except UploadError as error:
-            gr.Warning(str(error))
+            gr.Warning(as_text(str(error)))
             return None, [], None, None, f"**No result.** {error}", ""
         if remark:
             gr.Warning(remark)

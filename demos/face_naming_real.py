@@ -14,7 +14,7 @@ from demos import face_naming_pictures as pictures
 from demos.face_naming_answers import shown_name
 from demos.face_naming_known import KnownFaces, NamedFace, read_names
 from demos.face_naming_style import REAL_HOW_TO, REAL_INTRODUCTION
-from demos.face_naming_upload import LONGEST_CAPTION, MOST_FACES
+from demos.face_naming_upload import LONGEST_CAPTION, MOST_FACES, check_caption
 from demos.uploads import UploadError, read_picture
 from demos.words import as_text
 
@@ -99,11 +99,12 @@ def real_photos() -> None:
     gr.Markdown(REAL_HOW_TO, elem_id="real-how-to")
     parts = [found, picture, verdict, table]
 
-    def find(path: str | None, text: str) -> tuple:
+    def find(path: str | None, text: str | None) -> tuple:
         try:
+            check_caption(text)
             return *_found(*look_at(path)), _proposed(text)
         except UploadError as error:
-            gr.Warning(str(error))
+            gr.Warning(as_text(str(error)))
             return None, gr.Image(None, visible=False), f"**No result.** {error}", "", gr.skip()
 
     def show_example() -> tuple:
@@ -118,7 +119,7 @@ def real_photos() -> None:
                 raise UploadError("Please find the faces of a photo first.")
             named, stored = faces.name(current[1].vectors, read_names(text))
         except UploadError as error:
-            gr.Warning(str(error))
+            gr.Warning(as_text(str(error)))
             return gr.skip(), f"**No result.** {error}", "", faces, *_people(faces)
         drawn = _drawn(*current, [face.name for face in named])
         return drawn, _verdict(named, stored), answer_table(named), faces, *_people(faces)

@@ -34,10 +34,7 @@ def name_upload(
     caption = caption or ""
     if path is None:
         raise UploadError("Please choose a photo first.")
-    if len(caption) > LONGEST_CAPTION:
-        raise UploadError(
-            f"The caption has {len(caption):,} characters; at most {LONGEST_CAPTION} can be read."
-        )
+    check_caption(caption)
     image = read_picture(path)
     boxes = detect_digits(image, at_most=MOST_FACES + 1)
     if len(boxes) == 0:
@@ -51,6 +48,14 @@ def name_upload(
         crop_digits(image, boxes), names_in_caption(caption, DIGIT_NAMES), caption, image, boxes
     )
     return photo, name_photo(model, photo), _remark(photo)
+
+
+def check_caption(caption: str | None) -> None:
+    """Raises UploadError if a caption has more than 500 characters."""
+    if caption and len(caption) > LONGEST_CAPTION:
+        raise UploadError(
+            f"The caption has {len(caption):,} characters; at most {LONGEST_CAPTION} can be read."
+        )
 
 
 def name_photo(model: SECLA, photo: CaptionedPhoto) -> NamedPhoto:

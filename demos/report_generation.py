@@ -1,9 +1,7 @@
 """The page of report generation: drafts of reports on drawn chests, with any part of a study left out."""
 
 import logging
-import tempfile
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
 from PIL import Image
@@ -27,7 +25,7 @@ from demos.report_generation_style import (
     TABLE,
 )
 from demos.report_generation_upload import LONGEST_TEXT, MOST_VIEWS, read_study
-from demos.uploads import UploadError
+from demos.uploads import UploadError, new_folder
 from demos.words import as_text
 
 __all__ = ["LAUNCH", "build"]
@@ -161,7 +159,7 @@ def _words(name: str, example: str, lines: int = 2) -> gr.Textbox:
 
 def _sample(study: Study) -> str:
     """A PNG of a view; the page keeps a copy of its own."""
-    path = Path(tempfile.mkdtemp(prefix="keras-contrast-")) / "drawn_chest.png"
+    path = new_folder() / "drawn_chest.png"
     Image.fromarray(study.views[0].image).save(path)
     return str(path)
 

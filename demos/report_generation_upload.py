@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -14,11 +13,19 @@ from PIL import Image
 
 from applications.pictures import FORMATS
 from applications.report_generation.facts import facts_from_report
-from applications.report_generation.image_files import SUFFIXES, fit_size, load_image
+from applications.report_generation.image_files import fit_size, load_image
 from applications.report_generation.study import UNKNOWN_VIEW, PriorVisit, Study, View
-from demos.uploads import MOST_BYTES, MOST_PIXELS, SHORTEST_SIDE, UploadError
+from demos.uploads import (
+    MOST_PIXELS,
+    SHORTEST_SIDE,
+    UploadError,
+    check_size,
+    named_by_content,
+    suffix_by_content,
+)
 
 MOST_VIEWS = 3
+KINDS = (".png", ".jpg", ".dcm")  # as `suffix_by_content` calls them
 LONGEST_TEXT = 600  # characters of an indication or a report
 
 
@@ -89,20 +96,16 @@ def read_radiograph(path: str) -> np.ndarray:
         UploadError: if the file is no PNG, JPEG or DICOM file, too large in bytes or pixels, too small, or
             damaged.
     """
-    try:
-        size = os.path.getsize(path)
-    except OSError:
-        raise UploadError("The file did not arrive. Please upload it again.") from None
-    if size > MOST_BYTES:
-        given = f"{size / 1024**2:.1f} MB"
-        raise UploadError(f"The file has {given}; at most {MOST_BYTES // 1024**2} MB can be read.")
-    if not str(path).lower().endswith(SUFFIXES):
-        raise UploadError(f"The file must be an image that ends on {', '.join(SUFFIXES)}.")
+    check_size(path)
+    suffix = suffix_by_content(path)
+    if suffix not in KINDS:
+        raise UploadError("The file is no PNG, JPEG or DICOM file, whatever its name says.")
     _check_pixels(path)
-    try:
-        return load_image(path)
-    except ValueError as error:
-        raise UploadError(_in_words(str(error), path)) from None
+    with named_by_content(path, suffix) as image:
+        try:
+            return load_image(image)
+        except ValueError as error:
+            raise UploadError(_in_words(str(error), str(image))) from None
 
 
 def _check_pixels(path: str) -> None:

@@ -1,9 +1,7 @@
 """The page of sign translation: clips of rendered signing read as sentences, searched and explained."""
 
 import logging
-import tempfile
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
 
@@ -27,7 +25,7 @@ from demos.sign_translation_style import (
     OWN_CLIP,
 )
 from demos.sign_translation_upload import read_clip
-from demos.uploads import UploadError
+from demos.uploads import UploadError, new_folder
 from demos.words import as_text
 
 __all__ = ["LAUNCH", "build"]
@@ -143,7 +141,7 @@ def _composing() -> tuple[list[gr.components.Component], gr.Button]:
 
 def _sample(clip: SignedClip) -> str:
     """An MP4 of a clip; the page keeps a copy of its own."""
-    path = Path(tempfile.mkdtemp(prefix="keras-contrast-")) / "signed_weather.mp4"
+    path = new_folder() / "signed_weather.mp4"
     save_video(clip, path, scale=6)
     return str(path)
 

@@ -1,19 +1,19 @@
 """From an uploaded video to frames as the model takes them, or to words about what is wrong with it."""
 
-import os
 import re
 
 import numpy as np
 
-from applications.sign_translation.videos import SUFFIXES, read_video
-from demos.uploads import MOST_BYTES, UploadError
+from applications.sign_translation.videos import read_video
+from demos.uploads import UploadError, check_size, named_by_content, suffix_by_content
 
 FEWEST, MOST = 8, 250  # frames, 25 a second
 RATE = 25
+KINDS = (".mp4", ".mkv", ".avi", ".gif")  # as `suffix_by_content` calls them
 
 
 def read_clip(path: str | None, frame_shape: tuple[int, int, int]) -> np.ndarray:
-    """Decodes an uploaded video.
+    """Decodes an uploaded video, whatever its name says.
 
     Args:
         path: of the uploaded file, which may hold anything; `None` if there is none.
@@ -27,25 +27,21 @@ def read_clip(path: str | None, frame_shape: tuple[int, int, int]) -> np.ndarray
     """
     if path is None:
         raise UploadError("Please choose a video first.")
-    try:
-        size = os.path.getsize(path)
-    except OSError:
-        raise UploadError("The file did not arrive. Please upload it again.") from None
-    if size > MOST_BYTES:
-        given = f"{size / 1024**2:.1f} MB"
-        raise UploadError(f"The file has {given}; at most {MOST_BYTES // 1024**2} MB can be read.")
-    if not str(path).lower().endswith(SUFFIXES):
-        raise UploadError(f"The file must be a video that ends on {', '.join(SUFFIXES)}.")
-    try:
-        frames = read_video(
-            path,
-            frame_shape[:2],
-            frame_shape[2],
-            frames_per_second=RATE,
-            most_frames=MOST,
-        )
-    except ValueError as error:
-        raise UploadError(_in_words(error, str(path))) from None
+    check_size(path)
+    suffix = suffix_by_content(path)
+    if suffix not in KINDS:
+        raise UploadError("The file is no MP4, MOV, M4V, WebM, MKV, AVI or GIF file, whatever its name says.")
+    with named_by_content(path, suffix) as video:
+        try:
+            frames = read_video(
+                video,
+                frame_shape[:2],
+                frame_shape[2],
+                frames_per_second=RATE,
+                most_frames=MOST,
+            )
+        except ValueError as error:
+            raise UploadError(_in_words(error, str(video))) from None
     if len(frames) < FEWEST:
         raise UploadError(
             f"The video has {len(frames)} frames; at least {FEWEST} are needed, a sentence takes more."

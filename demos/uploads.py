@@ -1,7 +1,11 @@
 """Pictures that strangers send: bounded before they are decoded, and told apart by content, not by name."""
 
 import os
+import shutil
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,53 @@ class UploadError(ValueError):
     """What is wrong with an upload, in words for the person who sent it."""
 
 
+# the first bytes of a file, from a place on, and the suffix of what begins so
+_BEGINNINGS = (
+    (128, b"DICM", ".dcm"),  # what comes before it may be anything, also a picture
+    (0, b"\x89PNG\r\n\x1a\n", ".png"),
+    (0, b"\xff\xd8\xff", ".jpg"),
+    (8, b"WEBP", ".webp"),
+    (0, b"GIF87a", ".gif"),
+    (0, b"GIF89a", ".gif"),
+    (8, b"AVI ", ".avi"),
+    (0, b"\x1aE\xdf\xa3", ".mkv"),
+    *((4, name, ".mp4") for name in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
+)
+
+
+def check_size(path: str | Path) -> None:
+    """Raises UploadError if an uploaded file is not there, or has more than 10 MB."""
+    try:
+        size = os.path.getsize(path)
+    except OSError:
+        raise UploadError("The file did not arrive. Please upload it again.") from None
+    if size > MOST_BYTES:
+        given = f"{size / 1024**2:.1f} MB"
+        raise UploadError(f"The file has {given}; at most {MOST_BYTES // 1024**2} MB can be read.")
+
+
+def suffix_by_content(path: str | Path) -> str | None:
+    """The suffix that fits what a file begins with, such as `".png"`; `None` if it is of no known kind.
+
+    `.mp4` stands for MOV and M4V as well, `.mkv` for WebM.
+    """
+    with open(path, "rb") as file:
+        begins = file.read(132)
+    return next((suffix for place, mark, suffix in _BEGINNINGS if begins[place:].startswith(mark)), None)
+
+
+@contextmanager
+def named_by_content(path: str | Path, suffix: str) -> Iterator[Path]:
+    """A copy of a file under a name that ends on `suffix`, for readers that go by the name."""
+    with tempfile.TemporaryDirectory(prefix="keras-contrast-") as folder:
+        yield Path(shutil.copyfile(path, Path(folder) / f"upload{suffix}"))
+
+
+def new_folder() -> Path:
+    """A folder for files that a page offers, among those of `applications.serving.private_files`."""
+    return Path(tempfile.mkdtemp(prefix="keras-contrast-", dir=os.environ.get("GRADIO_TEMP_DIR")))
+
+
 def read_picture(path: str | Path) -> np.ndarray:
     """Decodes an uploaded picture, after a look at its size on disk and at its header.
 
@@ -34,13 +85,7 @@ def read_picture(path: str | Path) -> np.ndarray:
         UploadError: if the file is no picture of a known format, too large in bytes or pixels, too small, or
             damaged.
     """
-    try:
-        size = os.path.getsize(path)
-    except OSError:
-        raise UploadError("The file did not arrive. Please upload it again.") from None
-    if size > MOST_BYTES:
-        given = f"{size / 1024**2:.1f} MB"
-        raise UploadError(f"The file has {given}; at most {MOST_BYTES // 1024**2} MB can be read.")
+    check_size(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower

@@ -3,7 +3,8 @@
     python3 scripts/dev.py setup [EXTRA ...]       environment with these extras (default: all)
     python3 scripts/dev.py demo [-- ARGUMENTS]     train face naming and open its page in the browser
     python3 scripts/dev.py test [--backend B] [--skip-slow] [--skip-lint] [--jobs N] [-- PYTEST ARGUMENTS]
-    python3 scripts/dev.py lint                    style, format and layers
+    python3 scripts/dev.py lint                    style, format, layers and types
+    python3 scripts/dev.py docs [--serve]          the documentation site, into build/site; a warning fails it
     python3 scripts/dev.py clean [--venv]          remove what builds and tests leave; run folders stay
 
 The environment is `.venv`, or the folder that CONTRAST_VENV names. Set-up is skipped when nothing changed.
@@ -20,8 +21,9 @@ import sys
 OLDEST_PYTHON = (3, 11)
 BACKENDS = ("tensorflow", "jax", "torch")
 DEMO_EXTRAS = {"demo", "corpora"}
+DOCS_EXTRAS = {"docs"}
 CODE = ("contrast", "applications", "demos", "tests", "benchmarks", "scripts")
-CACHES = (".hypothesis", ".import_linter_cache", ".pytest_cache", ".ruff_cache", ".test-logs")
+CACHES = (".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".test-logs")
 
 
 def main(argv: list[str]) -> int:
@@ -36,6 +38,9 @@ def main(argv: list[str]) -> int:
     if options.command == "demo":
         set_up(DEMO_EXTRAS)
         return demo(passed_on)
+    if options.command == "docs":
+        set_up(DOCS_EXTRAS)
+        return docs(options.serve)
     set_up(set(options.extras) if options.command == "setup" and options.extras else {"all"})
     if options.command == "setup":
         return 0
@@ -68,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     tests.add_argument("--skip-lint", action="store_true")
     tests.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs side by side")
     commands.add_parser("lint")
+    site = commands.add_parser("docs")
+    site.add_argument(
+        "--serve", action="store_true", help="show it on 127.0.0.1:8000 and renew it on changes"
+    )
     commands.add_parser("clean").add_argument("--venv", action="store_true", help="the environment, too")
     return root
 
@@ -82,6 +91,15 @@ def demo(arguments: list[str]) -> int:
             return process.wait()
         except KeyboardInterrupt:
             continue  # the demo got it as well, and closes its server
+
+
+def docs(serve: bool) -> int:
+    """Builds the site, or serves it until Ctrl-C."""
+    from dev_environment import ROOT, child_environment, executable
+
+    command = [str(executable("python")), "-m", "mkdocs", *(["serve"] if serve else ["build", "--strict"])]
+    environment = child_environment(NO_MKDOCS_2_WARNING="1")
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def clean(with_environment: bool) -> int:

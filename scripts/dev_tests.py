@@ -17,12 +17,13 @@ from dev_environment import ROOT, child_environment, executable
 LOGS = ROOT / ".test-logs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NO_TESTS_COLLECTED = 5
+CHECKS = ("ruff check .", "ruff format --check .", "lint-imports --cache-dir .import_linter_cache", "mypy")
 
 
 def lint() -> bool:
-    """Style, format and layers; True if all hold."""
+    """Style, format, layers and types; True if all hold."""
     held = True
-    for line in ("ruff check .", "ruff format --check .", "lint-imports --cache-dir .import_linter_cache"):
+    for line in CHECKS:
         print(f"$ {line}", flush=True)
         name, *arguments = line.split()
         held &= subprocess.run([str(executable(name)), *arguments], cwd=ROOT, check=False).returncode == 0

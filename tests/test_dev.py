@@ -139,7 +139,7 @@ def test_without_a_browser_there_is_a_note_and_no_failure(scripts, monkeypatch, 
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "clean"])
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "docs", "clean"])
 def test_make_calls_the_script(target):
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     command = ["make", "-n", target, "PYTHON=py"]

@@ -11,7 +11,10 @@ import pytest
 import applications
 import contrast
 
-SKIPPED = ("contrast.backend.",)  # one module a backend; the others do not import
+SKIPPED = (  # one module a backend; the others do not import
+    "contrast.backend.",
+    *(f"contrast.distribution.{backend}_replicas" for backend in ("tensorflow", "jax", "torch")),
+)
 
 
 def modules():

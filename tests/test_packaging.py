@@ -1,10 +1,8 @@
 import importlib.metadata
 import importlib.util
-import os
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import keras
@@ -136,36 +134,3 @@ def test_the_models_of_the_faces_extra_are_found():
     folder = Path(importlib.util.find_spec("face_recognition_models").origin).parent / "models"
     assert (folder / "dlib_face_recognition_resnet_model_v1.dat").stat().st_size > 0
     assert (folder / "shape_predictor_5_face_landmarks.dat").stat().st_size > 0
-
-
-@pytest.mark.slow
-def test_the_wheel_holds_the_packages_and_their_data(tmp_path):
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
-    subprocess.run([*command, "-w", str(tmp_path), str(ROOT)], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("keras_contrast-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-        archive.extractall(tmp_path / "installed")
-    for package in ("contrast", "applications", "demos"):
-        for path in (ROOT / package).rglob("*"):
-            if path.suffix in (".py", ".json", ".md") or path.name == "py.typed":
-                assert path.relative_to(ROOT).as_posix() in names
-    assert "contrast/py.typed" in names
-    assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {
-        "contrast",
-        "applications",
-        "demos",
-    }
-    assert any(name.endswith("licenses/LICENSE") for name in names)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
-    program = "import applications.cli as cli; print(cli.__file__); cli.main()"
-    output = subprocess.run(
-        [sys.executable, "-c", program, "list"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert output.startswith(str(tmp_path / "installed"))
-    assert "face_naming" in output

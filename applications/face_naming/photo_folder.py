@@ -11,7 +11,6 @@ import functools
 import hashlib
 import inspect
 import logging
-import unicodedata
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +22,8 @@ from tqdm import tqdm
 from applications.face_naming.captions import NONAME
 from applications.face_naming.formats import CaptionedPhoto
 from applications.face_naming.photo_table import Row, read_table
-from applications.pictures import image_files, listed, read_image
+from applications.named_files import NamedFiles, folded, in_words
+from applications.pictures import listed, read_image
 from contrast.data.files import whole_file
 
 __all__ = ["CAPTIONS", "load_photo_folder"]
@@ -173,21 +173,15 @@ def _kept(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _matched(rows: list[Row], path: Path) -> list[tuple[Row, Path]]:
     """Rows with the files they name; lists what has no partner in one warning."""
-    folder = path / PHOTOS
-    files = {file.relative_to(folder).as_posix(): file for file in image_files(folder, SUFFIXES)}
-    if not files:
-        raise ValueError(f"{folder} must hold pictures ({', '.join(SUFFIXES)}), got none.")
-    folded: dict[str, list[str]] = {}
-    for name in files:
-        folded.setdefault(_folded(name), []).append(name)
+    files = NamedFiles(path / PHOTOS, SUFFIXES, "pictures")
     matched, lines, lonely = [], {}, []
     for row in rows:
-        name = _file_of(row, files, folded)
-        lines.setdefault(name or _folded(row.file), []).append(row)
+        name = files.find(row.file, row.file.removeprefix(f"{PHOTOS}/"))
+        lines.setdefault(name or folded(row.file), []).append(row)
         if name is None:
             lonely.append(f"{row.file} (line {row.line})")
         else:
-            matched.append((row, files[name]))
+            matched.append((row, files.paths[name]))
     repeated = [
         f"{same[0].file} (lines {', '.join(str(row.line) for row in same)})"
         for same in lines.values()
@@ -195,31 +189,17 @@ def _matched(rows: list[Row], path: Path) -> list[tuple[Row, Path]]:
     ]
     if repeated:
         raise ValueError(f"{path / CAPTIONS} must name each file once, got {listed(repeated)}.")
-    without_row = [name for name in files if name not in lines]
-    parts = []
-    if lonely:
-        parts.append(f"rows of {CAPTIONS} without a file in {PHOTOS} ({len(lonely)}): {listed(lonely)}")
-    if without_row:
-        parts.append(f"files in {PHOTOS} without a row ({len(without_row)}): {listed(without_row)}")
+    left_out = in_words(
+        {
+            f"rows of {CAPTIONS} without a file in {PHOTOS}": lonely,
+            f"files in {PHOTOS} without a row": [name for name in files.paths if name not in lines],
+        }
+    )
     if not matched:
-        raise ValueError(f"No row of {path / CAPTIONS} names a picture in {folder}. {'; '.join(parts)}.")
-    if parts:
-        logger.warning("Left out: %s.", "; ".join(parts))
+        raise ValueError(f"No row of {path / CAPTIONS} names a picture in {path / PHOTOS}. {left_out}.")
+    if left_out:
+        logger.warning("Left out: %s.", left_out)
     return matched
-
-
-def _file_of(row: Row, files: dict[str, Path], folded: dict[str, list[str]]) -> str | None:
-    """The file that a row means: by its exact name, else by the only one that differs in case or accents."""
-    for name in (row.file, row.file.removeprefix(f"{PHOTOS}/")):
-        if name in files:
-            return name
-        if len(folded.get(_folded(name), ())) == 1:
-            return folded[_folded(name)][0]
-    return None
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _proposed(propose: Callable[[str], Sequence[str]], caption: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from tqdm import tqdm
 
 from applications.csv_tables import TableRow, read_csv
 from applications.environment import check_packages
-from applications.pictures import image_files, listed, relative_name
+from applications.named_files import NamedFiles, in_words
+from applications.pictures import listed, relative_name
 from applications.sign_translation.formats import FramesOnDisk, SignedClip, warn_if_equal
 from applications.sign_translation.videos import SUFFIXES, read_video
 from contrast.data.files import whole_file
@@ -101,19 +101,11 @@ def _decoded(file: Path, decode, folder: Path, options: str) -> np.ndarray | Fra
 
 def _matched(path: Path) -> list[tuple[str, Path, str]]:
     """Name, file and sentence of each usable row; lists the others, and lonely files, in one warning."""
-    folder = path / VIDEOS
-    files = {file.relative_to(folder).as_posix(): file for file in image_files(folder, SUFFIXES)}
-    if not files:
-        raise ValueError(f"{folder} must hold videos ({', '.join(SUFFIXES)}), got none.")
-    folded: dict[str, list[str]] = {}
-    for name in files:
-        folded.setdefault(_folded(name), []).append(name)
+    files = NamedFiles(path / VIDEOS, SUFFIXES, "videos")
     matched, seen, silent, lonely = [], {}, [], []
     for row in read_csv(path / SENTENCES, needed=("file", "sentence"), filled=("file",)):
         given = _given(row)
-        # by its exact name, else by the only one that differs in case or in how accents are written
-        alike = folded.get(_folded(given), [])
-        name = given if given in files else alike[0] if len(alike) == 1 else None
+        name = files.find(given)
         if name in seen:
             raise ValueError(f"{row.place}: {name} has a sentence already, in line {seen[name]}.")
         sentence = row.cells["sentence"].strip()
@@ -122,23 +114,20 @@ def _matched(path: Path) -> list[tuple[str, Path, str]]:
             continue
         seen[name] = row.line
         if sentence:
-            matched.append((name, files[name], sentence))
+            matched.append((name, files.paths[name], sentence))
         else:
             silent.append(f"{given} (line {row.line})")
-    without_row = [name for name in files if name not in seen]
-    parts = [
-        f"{what} ({len(names)}): {listed(names)}"
-        for what, names in (
-            ("rows without a video", lonely),
-            ("rows without a sentence", silent),
-            ("videos without a row", without_row),
-        )
-        if names
-    ]
+    left_out = in_words(
+        {
+            "rows without a video": lonely,
+            "rows without a sentence": silent,
+            "videos without a row": [name for name in files.paths if name not in seen],
+        }
+    )
     if not matched:
-        raise ValueError(f"No row of {path / SENTENCES} has a sentence for a video. {'; '.join(parts)}.")
-    if parts:
-        logger.warning("Left out: %s.", "; ".join(parts))
+        raise ValueError(f"No row of {path / SENTENCES} has a sentence for a video. {left_out}.")
+    if left_out:
+        logger.warning("Left out: %s.", left_out)
     return matched
 
 
@@ -147,7 +136,3 @@ def _given(row: TableRow) -> str:
         return relative_name(row.cells["file"]).removeprefix(f"{VIDEOS}/")
     except ValueError as error:
         raise ValueError(f"{row.place}: {error}") from None
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

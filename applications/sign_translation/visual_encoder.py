@@ -5,6 +5,7 @@ from keras import ops
 
 from contrast.encoders import TransformerBlock
 from contrast.layers.temporal_conv import TemporalConv
+from contrast.seeds import apart
 
 BEFORE, BEHIND, MULTIPLE = 8, 8, 4  # repeated frames, official code
 PADDING_VALUE = 1.0  # of features behind a clip, official code
@@ -87,17 +88,18 @@ class VisualEncoder(keras.Model):
                 momentum=0.9, epsilon=1e-5, name="sign_norm", **shared
             )
         self.token_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="token_norm", **shared)
-        self.dropout = keras.layers.Dropout(dropout, seed=seed, name="dropout", **shared)
+        embedding_seed, *block_seeds = apart(seed, 1 + depth)
+        self.dropout = keras.layers.Dropout(dropout, seed=embedding_seed, name="dropout", **shared)
         self.blocks = [
             TransformerBlock(
                 heads,
                 mlp_ratio,
                 dropout,
-                None if seed is None else seed + 1 + number,
+                block_seed,
                 name=f"block_{number}",
                 **shared,
             )
-            for number in range(depth)
+            for number, block_seed in enumerate(block_seeds)
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", **shared)
 

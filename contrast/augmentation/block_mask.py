@@ -1,15 +1,26 @@
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 from contrast.augmentation.images import checked_pair
 from contrast.augmentation.masks import checked_count, lowest, ranks
+from contrast.seeds import apart
+from contrast.typing import Tensor
 
 
 def block_mask(
-    batch, height, width, ratio=None, count=None, area=None, aspect=(0.3, 1 / 0.3), blocks=None, seed=None
-):
+    batch: int | Tensor,
+    height: int,
+    width: int,
+    ratio: float | None = None,
+    count: int | None = None,
+    area: Sequence[float] | None = None,
+    aspect: Sequence[float] = (0.3, 1 / 0.3),
+    blocks: int | None = None,
+    seed: int | keras.random.SeedGenerator | None = None,
+) -> Tensor:
     """Hides rectangles of a grid of patches, together the same number of patches in every row of the batch.
 
     Each row draws blocks one after the other, with an area, an aspect ratio (log-uniformly) and a place of
@@ -53,8 +64,9 @@ def block_mask(
         blocks = math.ceil(4 * patches / (sum(area) / 2))
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1, got {blocks}.")
-    first = ops.reshape(_first_block(batch, height, width, area, aspect, blocks, seed), (-1, patches))
-    single = ranks(keras.random.uniform((batch, patches), seed=_next(seed, 1), dtype="float32"))
+    first_seed, second_seed = apart(seed, 2) if isinstance(seed, int) else (seed, seed)
+    first = ops.reshape(_first_block(batch, height, width, area, aspect, blocks, first_seed), (-1, patches))
+    single = ranks(keras.random.uniform((batch, patches), seed=second_seed, dtype="float32"))
     within = ops.where(first < blocks, ops.arange(patches, dtype="int32"), single)
     return lowest(first * patches + within, count)
 
@@ -84,8 +96,3 @@ def _between(start, extent, side):
     places = ops.arange(side, dtype="float32")
     start, extent = start[:, :, None], extent[:, :, None]
     return ops.logical_and(places >= start, places < start + extent)
-
-
-def _next(seed, step):
-    """A further seed: a generator moves on by itself."""
-    return seed + step if isinstance(seed, int) else seed

@@ -1,9 +1,16 @@
-from contrast.augmentation.image_pipeline import photo_pipeline
+from collections.abc import Sequence
+
+from contrast.augmentation.image_pipeline import ImagePipeline, photo_pipeline
 
 JITTER = (0.4, 0.4, 0.2, 0.1)  # brightness, contrast, saturation, hue; table 6
 
 
-def byol_augmentation(size, area=(0.08, 1.0), color=True, seed=None):
+def byol_augmentation(
+    size: int | Sequence[int],
+    area: Sequence[float] = (0.08, 1.0),
+    color: bool = True,
+    seed: int | None = None,
+) -> tuple[ImagePipeline, ...]:
     """BYOL's two random views of an image: the first is always blurred, the second may be solarized.
 
     Both crop and scale, flip horizontally, jitter brightness and contrast by 0.4, saturation by 0.2 and the

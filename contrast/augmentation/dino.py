@@ -1,16 +1,18 @@
+from collections.abc import Sequence
+
 from contrast.augmentation.image_pipeline import photo_pipeline
 from contrast.augmentation.multi_crop import MultiCrop, check_sizes
 
 
 def dino_augmentation(
-    global_size,
-    local_size,
-    local_views=8,
-    global_area=(0.4, 1.0),
-    local_area=(0.05, 0.4),
-    color=True,
-    seed=None,
-):
+    global_size: int | Sequence[int],
+    local_size: int | Sequence[int],
+    local_views: int = 8,
+    global_area: Sequence[float] = (0.4, 1.0),
+    local_area: Sequence[float] = (0.05, 0.4),
+    color: bool = True,
+    seed: int | None = None,
+) -> MultiCrop:
     """DINO's views of an image: two large ones, of which the second may be solarized, and several small ones.
 
     All flip horizontally, jitter brightness and contrast by 0.4, saturation by 0.2 and the hue by 0.1

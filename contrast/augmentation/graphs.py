@@ -1,9 +1,12 @@
 """Views of graphs: fewer edges, fewer features."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.drawing_layer import DrawingLayer, checked_rate
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -34,16 +37,18 @@ class RandomAdjacencyDrop(DrawingLayer):
     arguments = ("rate", "symmetric")
     wanted = "adjacency matrices (batch, nodes, nodes)"
 
-    def __init__(self, rate=0.2, symmetric=True, seed=None, **kwargs):
+    def __init__(
+        self, rate: float = 0.2, symmetric: bool = True, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.rate, self.symmetric = checked_rate(rate), symmetric
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         super().check(shape)
         if shape[1] != shape[2]:
             raise ValueError(f"RandomAdjacencyDrop needs {self.wanted}, got shape {tuple(shape)}.")
 
-    def draw(self, adjacency):
+    def draw(self, adjacency: Tensor) -> Tensor:
         noise = self.uniform(ops.shape(adjacency))
         if self.symmetric:
             upper = ops.triu(noise, 1)
@@ -85,33 +90,35 @@ class RandomEdgeDrop(DrawingLayer):
     arguments = ("rate", "nodes")
     wanted = "edges (batch, edges, 2)"
 
-    def __init__(self, rate=0.2, nodes=None, seed=None, **kwargs):
+    def __init__(
+        self, rate: float = 0.2, nodes: int | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(seed, **kwargs)
         if nodes is not None and not 1 <= nodes <= 46340:  # the square fits into int32
             raise ValueError(f"nodes must be None or from 1 to 46340, got {nodes}.")
         self.rate, self.nodes = checked_rate(rate), nodes
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         super().check(shape)
         if shape[2] != 2:
             raise ValueError(f"RandomEdgeDrop needs {self.wanted}, got shape {tuple(shape)}.")
 
-    def checked(self, edges):
+    def checked(self, edges: Tensor) -> Tensor:
         dtype = keras.backend.standardize_dtype(edges.dtype)
         if "int" not in dtype:
             raise ValueError(f"RandomEdgeDrop needs edges of integer node numbers, got {dtype}.")
         return ops.cast(edges, "int32")
 
-    def draw(self, edges):
+    def draw(self, edges: Tensor) -> Tensor:
         noise = self.uniform(ops.shape(edges)[:2])
         if self.nodes is not None:
             noise = ops.take_along_axis(noise, _first_alike(edges, self.nodes), axis=1)
         return ops.cast(noise >= self.rate, self.compute_dtype)
 
-    def at_inference(self, edges):
+    def at_inference(self, edges: Tensor) -> Tensor:
         return ops.ones(ops.shape(edges)[:2], dtype=self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check(input_shape)
         return tuple(input_shape[:2])
 
@@ -141,11 +148,11 @@ class RandomFeatureMask(DrawingLayer):
     arguments = ("rate",)
     wanted = "features (batch, nodes, dim)"
 
-    def __init__(self, rate=0.3, seed=None, **kwargs):
+    def __init__(self, rate: float = 0.3, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = checked_rate(rate)
 
-    def draw(self, features):
+    def draw(self, features: Tensor) -> Tensor:
         stays = self.uniform((ops.shape(features)[0], 1, features.shape[2])) >= self.rate
         return ops.where(stays, features, ops.zeros_like(features))
 

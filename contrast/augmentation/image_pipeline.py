@@ -1,5 +1,6 @@
+from collections.abc import Sequence
+
 import keras
-import numpy as np
 
 from contrast.augmentation.images import check_is_array, check_is_no_integer
 from contrast.augmentation.random_apply import RandomApply
@@ -7,6 +8,8 @@ from contrast.augmentation.random_brightness_scale import RandomBrightnessScale
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
 from contrast.augmentation.random_solarize import RandomSolarize
+from contrast.seeds import apart
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -33,11 +36,13 @@ class ImagePipeline(keras.Sequential):
     (4, 24, 24, 3)
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         self._check(inputs)
         return super().call(inputs, training=training, mask=mask)
 
-    def compute_output_spec(self, inputs, training=None, mask=None):
+    def compute_output_spec(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> keras.KerasTensor:
         self._check(inputs)
         return super().compute_output_spec(inputs, training=training, mask=mask)
 
@@ -46,20 +51,18 @@ class ImagePipeline(keras.Sequential):
         check_is_no_integer(images, (0, 1), self.name)
 
 
-def apart(seed, count):
-    """As many seeds far apart, from one int or several; `None` for each if `seed` is `None`.
-
-    On PyTorch the n-th draw of a `keras.random.SeedGenerator` depends on its seed plus n: the draws of
-    neighbouring seeds are not independent.
-    """
-    if seed is None:
-        return [None] * count
-    return [int(word) >> 2 for word in np.random.SeedSequence(seed).generate_state(count)]
-
-
 def photo_pipeline(
-    name, size, area, jitter, blur, solarize=0.0, color=True, sigma=(0.1, 2.0), jitter_rate=0.8, seed=None
-):
+    name: str,
+    size: int | Sequence[int],
+    area: Sequence[float],
+    jitter: tuple[float, float, float, float],
+    blur: float,
+    solarize: float = 0.0,
+    color: bool = True,
+    sigma: Sequence[float] = (0.1, 2.0),
+    jitter_rate: float = 0.8,
+    seed: int | Sequence[int] | None = None,
+) -> ImagePipeline:
     """Crop and scale, flip, jitter, turn grey (0.2), blur and solarize, in this order, drawn per image.
 
     Args:

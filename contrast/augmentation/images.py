@@ -1,12 +1,16 @@
 """What the layers on images share: checks of their input, and weighted sums over rows and columns."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
+from contrast.typing import Tensor
 
-def checked_value_range(value_range):
+
+def checked_value_range(value_range: Sequence[float] | None) -> tuple[float, float] | None:
     """The range as a pair of floats, low below high, or `None`."""
     if value_range is None:
         return None
@@ -15,7 +19,9 @@ def checked_value_range(value_range):
     return float(value_range[0]), float(value_range[1])
 
 
-def checked_pair(pair, name, lowest, highest=float("inf")):
+def checked_pair(
+    pair: Sequence[float], name: str, lowest: float, highest: float = float("inf")
+) -> tuple[float, float]:
     """An ordered pair of floats above `lowest` and up to `highest`."""
     if not isinstance(pair, tuple | list) or len(pair) != 2 or not lowest < pair[0] <= pair[1] <= highest:
         above = f"above {lowest}" + (f" and at most {highest}" if highest < float("inf") else "")
@@ -23,7 +29,7 @@ def checked_pair(pair, name, lowest, highest=float("inf")):
     return float(pair[0]), float(pair[1])
 
 
-def check_is_array(images, layer):
+def check_is_array(images: Any, layer: str) -> None:
     """A list cannot be a batch: its images may differ in size."""
     if isinstance(images, list | tuple):
         raise ValueError(
@@ -32,7 +38,7 @@ def check_is_array(images, layer):
         )
 
 
-def check_is_no_integer(images, value_range, layer):
+def check_is_no_integer(images: Tensor, value_range: Sequence[float] | None, layer: str) -> None:
     """Integers are no images from 0 to 1; their type shows in a compiled step as well."""
     low, high = value_range
     dtype = keras.backend.standardize_dtype(images.dtype)
@@ -43,7 +49,7 @@ def check_is_no_integer(images, value_range, layer):
         )
 
 
-def check_images(images, value_range, layer):
+def check_images(images: Tensor, value_range: Sequence[float] | None, layer: str) -> None:
     """Rank and type; the values too, where there are any: a step that is being compiled has none."""
     check_is_array(images, layer)
     if len(images.shape) != 4 or None in tuple(images.shape[1:3]):
@@ -71,7 +77,9 @@ def check_images(images, value_range, layer):
         )
 
 
-def weighted_sums(images, rows, columns, value_range):
+def weighted_sums(
+    images: Tensor, rows: Tensor, columns: Tensor, value_range: Sequence[float] | None
+) -> Tensor:
     """Each output pixel is a weighted sum over rows and columns of its image.
 
     Args:

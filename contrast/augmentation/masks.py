@@ -3,8 +3,16 @@
 import keras
 from keras import ops
 
+from contrast.typing import Tensor
 
-def random_mask(batch, tokens, ratio=None, count=None, seed=None):
+
+def random_mask(
+    batch: int | Tensor,
+    tokens: int,
+    ratio: float | None = None,
+    count: int | None = None,
+    seed: int | keras.random.SeedGenerator | None = None,
+) -> Tensor:
     """Hides the same number of tokens in every row, each row its own random ones.
 
     Args:
@@ -33,7 +41,7 @@ def random_mask(batch, tokens, ratio=None, count=None, seed=None):
     return ranks(keras.random.uniform((batch, tokens), seed=seed, dtype="float32")) < count
 
 
-def token_ids(mask, count):
+def token_ids(mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The places of seen and of hidden tokens, in ascending order, for `keras.ops.take_along_axis`.
 
     Args:
@@ -62,7 +70,7 @@ def token_ids(mask, count):
     return order[:, : tokens - count], order[:, tokens - count :]
 
 
-def checked_count(tokens, ratio=None, count=None):
+def checked_count(tokens: int, ratio: float | None = None, count: int | None = None) -> int:
     """How many of the tokens are hidden, from either argument."""
     if (ratio is None) == (count is None):
         raise ValueError(f"give one of ratio and count, got ratio={ratio} and count={count}.")
@@ -75,13 +83,13 @@ def checked_count(tokens, ratio=None, count=None):
     return int(count)
 
 
-def lowest(keys, count):
+def lowest(keys: Tensor, count: int) -> Tensor:
     """Bool `(batch, tokens)`, `True` for the `count` lowest keys of each row; no two of a row are equal."""
     if count == 0:
         return ops.zeros_like(keys, dtype="bool")
     return keys <= ops.sort(keys, axis=1)[:, count - 1 : count]
 
 
-def ranks(keys):
+def ranks(keys: Tensor) -> Tensor:
     """Int32 `(batch, tokens)`: how many keys of the row come before each; equal keys differ in rank."""
     return ops.cast(ops.argsort(ops.argsort(keys, axis=1), axis=1), "int32")

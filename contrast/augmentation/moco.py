@@ -1,7 +1,14 @@
-from contrast.augmentation.image_pipeline import photo_pipeline
+from collections.abc import Sequence
+
+from contrast.augmentation.image_pipeline import ImagePipeline, photo_pipeline
 
 
-def moco_v2_augmentation(size, area=(0.2, 1.0), color=True, seed=None):
+def moco_v2_augmentation(
+    size: int | Sequence[int],
+    area: Sequence[float] = (0.2, 1.0),
+    color: bool = True,
+    seed: int | None = None,
+) -> ImagePipeline:
     """MoCo v2's random view of an image, which SimSiam uses as well; every step is drawn per image.
 
     Crop and scale, flip horizontally, jitter brightness, contrast and saturation by 0.4 and the hue by 0.1

@@ -1,6 +1,10 @@
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 
 from contrast.augmentation.multi_view import MultiView
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -37,36 +41,41 @@ class MultiCrop(keras.Layer):
     """
 
     def __init__(
-        self, global_augmentation, local_augmentation, global_views=None, local_views=None, **kwargs
-    ):
+        self,
+        global_augmentation: keras.Layer | Sequence[keras.Layer],
+        local_augmentation: keras.Layer | Sequence[keras.Layer],
+        global_views: int | None = None,
+        local_views: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.global_crops = _views("global", global_augmentation, global_views, 2, self.dtype_policy)
         self.local_crops = _views("local", local_augmentation, local_views, 6, self.dtype_policy)
 
     @property
-    def global_views(self):
+    def global_views(self) -> int:
         """How many large views."""
         return self.global_crops.views
 
     @property
-    def local_views(self):
+    def local_views(self) -> int:
         """How many small views."""
         return self.local_crops.views
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         for crops in (self.global_crops, self.local_crops):
             if not crops.built:
                 crops.build(input_shape)
 
-    def call(self, inputs, training=True):
+    def call(self, inputs: Tensor, training: bool = True) -> tuple[Tensor, Tensor]:
         return tuple(crops(inputs, training=training) for crops in (self.global_crops, self.local_crops))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, ...]:
         return tuple(
             crops.compute_output_shape(input_shape) for crops in (self.global_crops, self.local_crops)
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         large, small = self.global_crops.get_config(), self.local_crops.get_config()
         return {
             **super().get_config(),
@@ -77,7 +86,7 @@ class MultiCrop(keras.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         layers = {
             name: keras.saving.deserialize_keras_object(config[name])
             for name in ("global_augmentation", "local_augmentation")
@@ -95,7 +104,7 @@ def _views(kind, augmentation, views, usual, dtype):
         raise ValueError(f"{kind}_{error}") from None
 
 
-def check_sizes(global_size, local_size):
+def check_sizes(global_size: int | Sequence[int], local_size: int | Sequence[int]) -> None:
     """Raises a ValueError if the small views are larger than the large ones."""
     large, small = (
         (size, size) if isinstance(size, int) else tuple(size) for size in (global_size, local_size)

@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from contrast.augmentation.images import check_is_array
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -30,9 +34,11 @@ class MultiView(keras.Layer):
     (4, 2, 24, 24, 3)
     """
 
-    def __init__(self, augmentation, views=None, **kwargs):
+    def __init__(
+        self, augmentation: keras.Layer | Sequence[keras.Layer], views: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        each = list(augmentation) if isinstance(augmentation, list | tuple) else None
+        each: Any = list(augmentation) if isinstance(augmentation, list | tuple) else None
         if each is not None and (not each or views not in (None, len(each))):
             raise ValueError(
                 f"views must be the number of augmentations, at least 1, got views={views} and {len(each)} "
@@ -40,19 +46,19 @@ class MultiView(keras.Layer):
             )
         if each is None and (views is None or views < 1):
             raise ValueError(f"views must be at least 1, got {views}.")
-        self.augmentations = [augmentation] if each is None else each
+        self.augmentations: list[Any] = [augmentation] if each is None else each
         self.views = views if each is None else len(each)
         self.shared = each is None
 
     def _one_a_view(self):
         return list(self.augmentations) * (self.views if self.shared else 1)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         for augmentation in self.augmentations:
             if not augmentation.built:
                 augmentation.build(input_shape)
 
-    def call(self, inputs, training=True):
+    def call(self, inputs: Tensor, training: bool = True) -> Tensor:
         check_is_array(inputs, "MultiView")
         views = [
             # A copy: on PyTorch keras.layers.RandomBrightness writes into its input.
@@ -67,7 +73,7 @@ class MultiView(keras.Layer):
         dtype = keras.backend.standardize_dtype(view.dtype)
         return dtype if dtype in ("int32", "int64") else self.compute_dtype
 
-    def compute_output_spec(self, inputs, training=True):
+    def compute_output_spec(self, inputs: Tensor, training: bool = True) -> keras.KerasTensor:
         shape = self.compute_output_shape(inputs.shape)
         ids = self._dtype_of(inputs) != self.compute_dtype
         view = self.augmentations[0](inputs, training=bool(training)) if ids else inputs
@@ -78,12 +84,12 @@ class MultiView(keras.Layer):
         if len(shapes) > 1:
             raise ValueError(f"MultiView needs views of one shape, got {', '.join(map(str, shapes))}.")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         shapes = [augmentation.compute_output_shape(input_shape) for augmentation in self.augmentations]
         self._check_alike(shapes)
         return (input_shape[0], self.views, *shapes[0][1:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         layers = [keras.saving.serialize_keras_object(augmentation) for augmentation in self.augmentations]
         return {
             **super().get_config(),
@@ -92,7 +98,7 @@ class MultiView(keras.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(
             **{**config, "augmentation": keras.saving.deserialize_keras_object(config["augmentation"])}
         )

@@ -1,5 +1,9 @@
+from typing import Any, Self
+
 import keras
 from keras import ops
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -31,11 +35,11 @@ class OneDrawPerClip(keras.Layer):
     (4, 3, 24, 24, 3)
     """
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: keras.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layer = layer
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._check_clips(input_shape)
         if not self.layer.built:
             self.layer.build((input_shape[0], *input_shape[2:]))
@@ -51,7 +55,7 @@ class OneDrawPerClip(keras.Layer):
         weights = {id(weight) for weight in self.layer.weights}
         return [variable for variable in self.layer.variables if id(variable) not in weights]
 
-    def call(self, clips, training=True):
+    def call(self, clips: Tensor, training: bool = True) -> Tensor:
         self._check_clips(clips.shape)
         seeds = self._seeds()
         before = [ops.copy(seed.value) for seed in seeds]
@@ -64,13 +68,13 @@ class OneDrawPerClip(keras.Layer):
             frames.append(ops.cast(output, self.compute_dtype))
         return ops.stack(frames, axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         frame = self.layer.compute_output_shape((input_shape[0], *input_shape[2:]))
         return (*input_shape[:2], *frame[1:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})

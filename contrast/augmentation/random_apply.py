@@ -1,7 +1,10 @@
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from contrast.augmentation.images import check_is_array
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -28,18 +31,20 @@ class RandomApply(keras.Layer):
     (4, 32, 32, 3)
     """
 
-    def __init__(self, layer, probability=0.5, seed=None, **kwargs):
+    def __init__(
+        self, layer: keras.Layer, probability: float = 0.5, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be from 0 to 1, got {probability}.")
         self.layer, self.probability, self.seed = layer, probability, seed
         self.generator = keras.random.SeedGenerator(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
 
-    def call(self, inputs, training=True):
+    def call(self, inputs: Tensor, training: bool = True) -> Tensor:
         check_is_array(inputs, "RandomApply")
         if not training:
             return ops.cast(inputs, self.compute_dtype)
@@ -57,11 +62,11 @@ class RandomApply(keras.Layer):
                 f"{tuple(before)} to {tuple(after)}."
             )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self._check_kept(input_shape[1:], self.layer.compute_output_shape(input_shape)[1:])
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "layer": keras.saving.serialize_keras_object(self.layer),
@@ -70,5 +75,5 @@ class RandomApply(keras.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})

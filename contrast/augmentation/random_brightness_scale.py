@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.images import check_images, checked_value_range
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -30,7 +34,13 @@ class RandomBrightnessScale(keras.Layer):
     (4, 32, 32, 3)
     """
 
-    def __init__(self, factor=0.4, value_range=(0.0, 1.0), seed=None, **kwargs):
+    def __init__(
+        self,
+        factor: float = 0.4,
+        value_range: Sequence[float] | None = (0.0, 1.0),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 < factor <= 1:
             raise ValueError(f"factor must be above 0 and at most 1, got {factor}.")
@@ -38,7 +48,7 @@ class RandomBrightnessScale(keras.Layer):
         self.value_range = checked_value_range(value_range)
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images, training=True):
+    def call(self, images: Tensor, training: bool = True) -> Tensor:
         check_images(images, self.value_range, "RandomBrightnessScale")
         images = ops.cast(images, self.compute_dtype)
         if not training:
@@ -53,10 +63,10 @@ class RandomBrightnessScale(keras.Layer):
         scaled = images * ops.cast(scale, self.compute_dtype)
         return scaled if self.value_range is None else ops.clip(scaled, *self.value_range)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "factor": self.factor,

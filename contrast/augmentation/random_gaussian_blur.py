@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.images import check_images, checked_pair, checked_value_range, weighted_sums
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -31,14 +35,20 @@ class RandomGaussianBlur(keras.Layer):
     (4, 32, 32, 3)
     """
 
-    def __init__(self, sigma=(0.1, 2.0), value_range=(0.0, 1.0), seed=None, **kwargs):
+    def __init__(
+        self,
+        sigma: Sequence[float] = (0.1, 2.0),
+        value_range: Sequence[float] | None = (0.0, 1.0),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.sigma = checked_pair(sigma, "sigma", 0)
         self.value_range = checked_value_range(value_range)
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images, training=True):
+    def call(self, images: Tensor, training: bool = True) -> Tensor:
         check_images(images, self.value_range, "RandomGaussianBlur")
         if not training:
             return ops.cast(images, self.compute_dtype)
@@ -49,10 +59,10 @@ class RandomGaussianBlur(keras.Layer):
         blurred = weighted_sums(images, _gaussian(sigma, height), _gaussian(sigma, width), self.value_range)
         return ops.cast(blurred, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "sigma": self.sigma,

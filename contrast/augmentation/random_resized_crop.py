@@ -1,9 +1,12 @@
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from contrast.augmentation.images import check_images, checked_pair, checked_value_range, weighted_sums
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -40,8 +43,14 @@ class RandomResizedCrop(keras.Layer):
     """
 
     def __init__(
-        self, size, area=(0.08, 1.0), aspect=(3 / 4, 4 / 3), value_range=(0.0, 1.0), seed=None, **kwargs
-    ):
+        self,
+        size: int | Sequence[int],
+        area: Sequence[float] = (0.08, 1.0),
+        aspect: Sequence[float] = (3 / 4, 4 / 3),
+        value_range: Sequence[float] | None = (0.0, 1.0),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         sides = (size, size) if isinstance(size, int) else tuple(size)
         if len(sides) != 2 or not all(isinstance(side, int) and side >= 1 for side in sides):
@@ -53,7 +62,7 @@ class RandomResizedCrop(keras.Layer):
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images, training=True):
+    def call(self, images: Tensor, training: bool = True) -> Tensor:
         check_images(images, self.value_range, "RandomResizedCrop")
         batch, height, width = ops.shape(images)[:3]
         boxes = self._random_boxes if training else self._centred_boxes
@@ -86,10 +95,10 @@ class RandomResizedCrop(keras.Layer):
         box = ((height - box_height) / 2, (width - box_width) / 2, box_height, box_width)
         return tuple(ops.full((batch,), side, dtype="float32") for side in box)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], *self.size, input_shape[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "size": self.size,

@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.images import check_images, checked_value_range
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -31,7 +35,14 @@ class RandomSolarize(keras.Layer):
     Reference: [Grill et al., 2020](https://arxiv.org/abs/2006.07733), appendix B.
     """
 
-    def __init__(self, probability=0.2, threshold=0.5, value_range=(0.0, 1.0), seed=None, **kwargs):
+    def __init__(
+        self,
+        probability: float = 0.2,
+        threshold: float = 0.5,
+        value_range: Sequence[float] | None = (0.0, 1.0),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, number in (("probability", probability), ("threshold", threshold)):
             if not 0 <= number <= 1:
@@ -44,7 +55,7 @@ class RandomSolarize(keras.Layer):
         self.value_range = checked_value_range(value_range)
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images, training=True):
+    def call(self, images: Tensor, training: bool = True) -> Tensor:
         check_images(images, self.value_range, "RandomSolarize")
         images = ops.cast(images, self.compute_dtype)
         if not training:
@@ -55,10 +66,10 @@ class RandomSolarize(keras.Layer):
         bright = images >= low + self.threshold * (high - low)
         return ops.where(ops.logical_and(drawn, bright), low + high - images, images)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "probability": self.probability,

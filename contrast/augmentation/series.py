@@ -1,10 +1,13 @@
 """Views of time series `(batch, time, channels)`."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.drawing_layer import DrawingLayer
 from contrast.augmentation.masks import ranks
+from contrast.typing import Shape, Tensor
 
 SERIES = "time series (batch, time, channels)"
 
@@ -34,11 +37,11 @@ class RandomJitter(DrawingLayer):
     arguments = ("sigma",)
     wanted = SERIES
 
-    def __init__(self, sigma=0.05, seed=None, **kwargs):
+    def __init__(self, sigma: float = 0.05, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.sigma = _checked_sigma(sigma)
 
-    def draw(self, series):
+    def draw(self, series: Tensor) -> Tensor:
         noise = keras.random.normal(ops.shape(series), 0.0, self.sigma, seed=self.generator, dtype="float32")
         return series + ops.cast(noise, series.dtype)
 
@@ -68,11 +71,11 @@ class RandomScaling(DrawingLayer):
     arguments = ("sigma",)
     wanted = SERIES
 
-    def __init__(self, sigma=0.1, seed=None, **kwargs):
+    def __init__(self, sigma: float = 0.1, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.sigma = _checked_sigma(sigma)
 
-    def draw(self, series):
+    def draw(self, series: Tensor) -> Tensor:
         shape = (ops.shape(series)[0], 1, series.shape[2])
         factor = keras.random.normal(shape, 1.0, self.sigma, seed=self.generator, dtype="float32")
         return series * ops.cast(factor, series.dtype)
@@ -103,13 +106,13 @@ class RandomPermutation(DrawingLayer):
     arguments = ("segments",)
     wanted = SERIES
 
-    def __init__(self, segments=4, seed=None, **kwargs):
+    def __init__(self, segments: int = 4, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         if segments < 2:
             raise ValueError(f"segments must be at least 2, got {segments}.")
         self.segments = segments
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         super().check(shape)
         if shape[1] < self.segments:
             raise ValueError(
@@ -117,7 +120,7 @@ class RandomPermutation(DrawingLayer):
                 f"got shape {tuple(shape)}."
             )
 
-    def draw(self, series):
+    def draw(self, series: Tensor) -> Tensor:
         batch, time = ops.shape(series)[0], series.shape[1]
         cuts = ops.cast(ranks(self.uniform((batch, time - 1))) < self.segments - 1, "int32")
         segment = ops.pad(ops.cumsum(cuts, axis=1), ((0, 0), (1, 0)))
@@ -150,28 +153,28 @@ class RandomTimeCrop(DrawingLayer):
     arguments = ("length",)
     wanted = SERIES
 
-    def __init__(self, length, seed=None, **kwargs):
+    def __init__(self, length: int, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         if length < 1:
             raise ValueError(f"length must be at least 1, got {length}.")
         self.length = length
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         super().check(shape)
         if shape[1] < self.length:
             raise ValueError(f"length must not exceed that of the series, {shape[1]}, got {self.length}.")
 
-    def draw(self, series):
+    def draw(self, series: Tensor) -> Tensor:
         free = series.shape[1] - self.length
         start = ops.cast(ops.floor(self.uniform((ops.shape(series)[0], 1)) * (free + 1)), "int32")
         steps = ops.minimum(start, free) + ops.arange(self.length, dtype="int32")
         return ops.take_along_axis(series, steps[:, :, None], axis=1)
 
-    def at_inference(self, series):
+    def at_inference(self, series: Tensor) -> Tensor:
         start = (series.shape[1] - self.length) // 2
         return series[:, start : start + self.length]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check(input_shape)
         return (input_shape[0], self.length, input_shape[2])
 

@@ -1,9 +1,13 @@
 """Transforms of the whole distribution, which turn normal images into virtual outliers."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.images import check_is_array
+from contrast.typing import Shape, Tensor
 
 
 class Shift(keras.Layer):
@@ -21,11 +25,11 @@ class Shift(keras.Layer):
 
     shifts: int
 
-    def copies(self, images):
+    def copies(self, images: Tensor) -> list[Tensor]:
         """The batch under each transform: `shifts` tensors, the first one being the batch itself."""
         raise NotImplementedError(f"{type(self).__name__} must define copies(images).")
 
-    def labels(self, images):
+    def labels(self, images: int | Tensor) -> Tensor:
         """The number of the transform behind each output.
 
         Args:
@@ -37,17 +41,17 @@ class Shift(keras.Layer):
         numbers = ops.arange(self.shifts, dtype="int32")[:, None]
         return ops.reshape(ops.broadcast_to(numbers, (self.shifts, images)), (-1,))
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         check_is_array(images, type(self).__name__)
         self.check(images.shape)
         return ops.concatenate(self.copies(ops.cast(images, self.compute_dtype)), axis=0)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self.check(input_shape)
         batch = input_shape[0]
         return (None if batch is None else self.shifts * batch, *input_shape[1:])
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         """Raises a ValueError unless images of this shape can be shifted."""
         if len(shape) != 4 or None in tuple(shape[1:3]):
             raise ValueError(
@@ -84,11 +88,11 @@ class RotationShift(Shift):
 
     shifts = 4
 
-    def copies(self, images):
+    def copies(self, images: Tensor) -> list[Tensor]:
         turned = ops.transpose(images, (0, 2, 1, 3))
         return [images, ops.flip(turned, axis=1), ops.flip(images, axis=(1, 2)), ops.flip(turned, axis=2)]
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         super().check(shape)
         if shape[1] != shape[2]:
             raise ValueError(
@@ -128,7 +132,7 @@ class CutPerm(Shift):
     Reference: [Tack et al., 2020](https://arxiv.org/abs/2007.08176)
     """
 
-    def __init__(self, permutations=HALVES_SWAPPED, **kwargs):
+    def __init__(self, permutations: Sequence[Sequence[int]] = HALVES_SWAPPED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         permutations = tuple(tuple(permutation) for permutation in permutations)
         wrong = [p for p in permutations if sorted(p) != [0, 1, 2, 3]]
@@ -140,7 +144,7 @@ class CutPerm(Shift):
         self.permutations = permutations
         self.shifts = len(permutations)
 
-    def copies(self, images):
+    def copies(self, images: Tensor) -> list[Tensor]:
         height, width = images.shape[1] // 2, images.shape[2] // 2
         top, bottom = images[:, :height], images[:, height:]
         quarters = (top[:, :, :width], top[:, :, width:], bottom[:, :, :width], bottom[:, :, width:])
@@ -155,7 +159,7 @@ class CutPerm(Shift):
             for permutation in self.permutations
         ]
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         super().check(shape)
         if shape[1] % 2 or shape[2] % 2:
             raise ValueError(
@@ -163,5 +167,5 @@ class CutPerm(Shift):
                 "them."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "permutations": self.permutations}

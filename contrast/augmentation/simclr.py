@@ -1,12 +1,22 @@
+from collections.abc import Sequence
+
 import keras
 
-from contrast.augmentation.image_pipeline import ImagePipeline, apart
+from contrast.augmentation.image_pipeline import ImagePipeline
 from contrast.augmentation.random_apply import RandomApply
 from contrast.augmentation.random_gaussian_blur import RandomGaussianBlur
 from contrast.augmentation.random_resized_crop import RandomResizedCrop
+from contrast.seeds import apart
 
 
-def simclr_augmentation(size, strength=0.5, blur=False, color=True, area=(0.08, 1.0), seed=None):
+def simclr_augmentation(
+    size: int | Sequence[int],
+    strength: float = 0.5,
+    blur: bool = False,
+    color: bool = True,
+    area: Sequence[float] = (0.08, 1.0),
+    seed: int | None = None,
+) -> ImagePipeline:
     """SimCLR's random view of an image, every step of it drawn per image.
 
     Crop and scale, flip horizontally, jitter the colours (probability 0.8), turn grey (0.2) and, if asked

@@ -2,9 +2,18 @@ import keras
 from keras import ops
 
 from contrast.augmentation.masks import checked_count, lowest, ranks
+from contrast.typing import Tensor
 
 
-def span_mask(batch, length, span=10, start=None, ratio=None, count=None, seed=None):
+def span_mask(
+    batch: int | Tensor,
+    length: int,
+    span: int = 10,
+    start: float | None = None,
+    ratio: float | None = None,
+    count: int | None = None,
+    seed: int | keras.random.SeedGenerator | None = None,
+) -> Tensor:
     """Hides spans of a sequence: a random number of steps, or exactly the same in every row.
 
     With `start` each step begins a span with that probability; spans may overlap, so that about $1 - (1 -

@@ -1,9 +1,12 @@
 """Views of spectrograms `(batch, time, frequency)` or `(batch, time, frequency, channels)`."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.drawing_layer import DrawingLayer
+from contrast.typing import Shape, Tensor
 
 
 class SpectrogramMask(DrawingLayer):
@@ -21,7 +24,9 @@ class SpectrogramMask(DrawingLayer):
     ranks = (3, 4)
     wanted = "spectrograms (batch, time, frequency) or (batch, time, frequency, channels)"
 
-    def __init__(self, width, count=1, value=0.0, seed=None, **kwargs):
+    def __init__(
+        self, width: int, count: int = 1, value: float | str = 0.0, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(seed, **kwargs)
         for name, number in (("width", width), ("count", count)):
             if number < 1:
@@ -30,7 +35,7 @@ class SpectrogramMask(DrawingLayer):
             raise ValueError(f'value must be a number or "mean", got {value!r}.')
         self.width, self.count, self.value = width, count, value
 
-    def check(self, shape):
+    def check(self, shape: Shape) -> None:
         super().check(shape)
         if shape[self.axis] < self.width:
             raise ValueError(
@@ -38,7 +43,7 @@ class SpectrogramMask(DrawingLayer):
                 f"{('steps', 'bands')[self.axis - 1]}, got {self.width}."
             )
 
-    def draw(self, spectrograms):
+    def draw(self, spectrograms: Tensor) -> Tensor:
         length = spectrograms.shape[self.axis]
         shape = (ops.shape(spectrograms)[0], self.count, 1)
         width = ops.minimum(ops.floor(self.uniform(shape) * (self.width + 1)), self.width)

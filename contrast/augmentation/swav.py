@@ -1,16 +1,18 @@
+from collections.abc import Sequence
+
 from contrast.augmentation.image_pipeline import photo_pipeline
 from contrast.augmentation.multi_crop import MultiCrop, check_sizes
 
 
 def swav_augmentation(
-    global_size,
-    local_size,
-    local_views=6,
-    global_area=(0.14, 1.0),
-    local_area=(0.05, 0.14),
-    color=True,
-    seed=None,
-):
+    global_size: int | Sequence[int],
+    local_size: int | Sequence[int],
+    local_views: int = 6,
+    global_area: Sequence[float] = (0.14, 1.0),
+    local_area: Sequence[float] = (0.05, 0.14),
+    color: bool = True,
+    seed: int | None = None,
+) -> MultiCrop:
     """SwAV's multi-crop views of an image: two large ones and several small ones, alike but for their crop.
 
     All flip horizontally, jitter brightness, contrast and saturation by 0.8 and the hue by 0.2 (probability

@@ -1,10 +1,14 @@
 """Views of sentences, given as padded token ids."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.augmentation.drawing_layer import DrawingLayer, checked_rate
 from contrast.augmentation.images import checked_pair
+from contrast.typing import Tensor
 
 
 class TokenLayer(DrawingLayer):
@@ -20,24 +24,26 @@ class TokenLayer(DrawingLayer):
     ranks = (2,)
     wanted = "token ids (batch, length)"
 
-    def __init__(self, pad_id=0, kept_ids=(), seed=None, **kwargs):
+    def __init__(
+        self, pad_id: int = 0, kept_ids: Sequence[int] = (), seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.pad_id, self.kept_ids = pad_id, tuple(kept_ids)
 
-    def checked(self, inputs):
+    def checked(self, inputs: Tensor) -> Tensor:
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         if "int" not in dtype:
             raise ValueError(f"{type(self).__name__} needs integer token ids, got {dtype}.")
         return inputs
 
-    def words(self, ids):
+    def words(self, ids: Tensor) -> Tensor:
         """Bool `(batch, length)`: which tokens are words."""
         words = ids != self.pad_id
         for kept in self.kept_ids:
             words = ops.logical_and(words, ids != kept)
         return words
 
-    def without(self, ids, gone):
+    def without(self, ids: Tensor, gone: Tensor) -> Tensor:
         """The sentences without some tokens: the others move up, and padding stands at the end."""
         stays = ops.logical_and(ids != self.pad_id, ops.logical_not(gone))
         length = ids.shape[1]
@@ -47,11 +53,11 @@ class TokenLayer(DrawingLayer):
         count = ops.sum(ops.cast(stays, "int32"), axis=1, keepdims=True)
         return ops.where(places < count, moved, ops.full_like(ids, self.pad_id))
 
-    def compute_output_spec(self, inputs, training=True):
+    def compute_output_spec(self, inputs: Tensor, training: bool = True) -> keras.KerasTensor:
         self.check(inputs.shape)
         return keras.KerasTensor(inputs.shape, self.checked(inputs).dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pad_id": self.pad_id, "kept_ids": self.kept_ids}
 
 
@@ -82,11 +88,18 @@ class RandomTokenDeletion(TokenLayer):
 
     arguments = ("rate",)
 
-    def __init__(self, rate=0.1, pad_id=0, kept_ids=(), seed=None, **kwargs):
+    def __init__(
+        self,
+        rate: float = 0.1,
+        pad_id: int = 0,
+        kept_ids: Sequence[int] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(pad_id, kept_ids, seed, **kwargs)
         self.rate = checked_rate(rate)
 
-    def draw(self, ids):
+    def draw(self, ids: Tensor) -> Tensor:
         words, noise = self.words(ids), self.uniform(ops.shape(ids))
         last = ops.argmax(ops.where(words, noise, -1.0), axis=1)[:, None]  # would be deleted last
         others = ops.arange(ids.shape[1]) != ops.cast(last, "int32")
@@ -122,11 +135,18 @@ class RandomTokenCropping(TokenLayer):
 
     arguments = ("share",)
 
-    def __init__(self, share=(0.5, 1.0), pad_id=0, kept_ids=(), seed=None, **kwargs):
+    def __init__(
+        self,
+        share: Sequence[float] = (0.5, 1.0),
+        pad_id: int = 0,
+        kept_ids: Sequence[int] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(pad_id, kept_ids, seed, **kwargs)
         self.share = checked_pair(share, "share", 0, 1)
 
-    def draw(self, ids):
+    def draw(self, ids: Tensor) -> Tensor:
         words = self.words(ids)
         number = ops.cumsum(ops.cast(words, "float32"), axis=1) - 1
         count = number[:, -1:] + 1
@@ -168,10 +188,18 @@ class RandomTokenMasking(TokenLayer):
 
     arguments = ("mask_id", "rate")
 
-    def __init__(self, mask_id, rate=0.15, pad_id=0, kept_ids=(), seed=None, **kwargs):
+    def __init__(
+        self,
+        mask_id: int,
+        rate: float = 0.15,
+        pad_id: int = 0,
+        kept_ids: Sequence[int] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(pad_id, kept_ids, seed, **kwargs)
         self.mask_id, self.rate = mask_id, checked_rate(rate)
 
-    def draw(self, ids):
+    def draw(self, ids: Tensor) -> Tensor:
         masked = ops.logical_and(self.words(ids), self.uniform(ops.shape(ids)) < self.rate)
         return ops.where(masked, ops.full_like(ids, self.mask_id), ids)

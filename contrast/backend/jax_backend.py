@@ -34,6 +34,22 @@ def value_and_grad(function, *tensors):
     return jax.value_and_grad(function, argnums=tuple(range(len(tensors))))(*map(jnp.asarray, tensors))
 
 
+def map_chunks(function, weights, state, parts):
+    """Applies a function to chunks of rows, one after the other; backward computes each chunk once more.
+
+    See `contrast.backend.tensorflow_backend.map_chunks` for the arguments.
+    """
+    recomputed = jax.checkpoint(function, prevent_cse=False)  # `scan` keeps the two computations apart
+
+    def body(state, chunk):
+        outputs, state = recomputed(weights, state, chunk)
+        return state, outputs
+
+    # Where the rows are spread over devices, each device has its share of every chunk.
+    state, outputs = jax.lax.scan(body, list(state), [jnp.moveaxis(part, 1, 0) for part in parts])
+    return outputs, state
+
+
 def compiled(function, variables):
     """Compiles a function of tensors.
 
@@ -84,6 +100,16 @@ def two_gradient_step(model, ascend):
 def replica_count():
     """1: under `keras.distribution` a JAX step sees the global batch."""
     return 1
+
+
+def replica_index():
+    """0: there is one replica."""
+    return 0
+
+
+def gather_rows(x):
+    """The rows themselves: they are the global batch's."""
+    return x
 
 
 def random_state():

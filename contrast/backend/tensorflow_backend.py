@@ -65,6 +65,101 @@ def value_and_grad(function, *tensors):
     return value, tuple(tape.gradient(value, tensors, unconnected_gradients="zero"))
 
 
+def map_chunks(function, weights, state, parts):
+    """Applies a function to chunks of rows, one after the other; backward computes each chunk once more.
+
+    Forward keeps what the function returns alone. Backward goes through the chunks again, from the same
+    state, and sums the gradients of the weights: memory is that of one chunk.
+
+    Args:
+        function: `function(weights, state, chunk)`, two lists of tensors and a list of tensors `(size, ...)`;
+            returns a list of tensors `(size, ...)` and the next state. It depends on nothing else that
+            changes and changes nothing else.
+        weights: list of tensors that get a gradient.
+        state: list of tensors without gradient, which each chunk hands to the next.
+        parts: list of tensors `(size, chunks, ...)`: chunk c is `part[:, c]`. Those of floats get a gradient.
+
+    Returns:
+        A list of the outputs, each `(chunks, size, ...)`, and the last state.
+    """
+    weights, state, parts = ([tf.convert_to_tensor(t) for t in group] for group in (weights, state, parts))
+    count = parts[0].shape[1] or tf.shape(parts[0])[1]
+    ends = len(weights), len(weights) + len(state)
+    is_float = [part.dtype.is_floating for part in parts]
+
+    def grouped(tensors):
+        return list(tensors[: ends[0]]), list(tensors[ends[0] : ends[1]]), list(tensors[ends[1] :])
+
+    # A loop must know what it collects before it runs.
+    traced = tf.function(
+        lambda: function(weights, state, [part[:, 0] for part in parts])[0], autograph=False
+    ).get_concrete_function()
+    dtypes = [output.dtype for output in traced.structured_outputs]
+
+    @tf.custom_gradient
+    def mapped(*tensors):
+        weights, first_state, parts = grouped(tensors)
+
+        def forward(state, index):
+            outputs, state = function(weights, state, [part[:, index] for part in parts])
+            return state, outputs
+
+        last_state, outputs = _collect(forward, first_state, count, dtypes)
+
+        def gradient(*upstream):
+            def backward(carry, index):
+                state, totals = carry
+                sources = [tf.identity(weight) for weight in weights]
+                chunk = [part[:, index] for part in parts]
+                floats = [part for part, wanted in zip(chunk, is_float, strict=True) if wanted]
+                with tf.GradientTape() as tape:
+                    tape.watch([sources, floats])
+                    outputs, state = function(sources, state, chunk)
+                used = [number for number, dtype in enumerate(dtypes) if dtype.is_floating]
+                gradients = tape.gradient(
+                    [outputs[number] for number in used],
+                    [*sources, *floats],
+                    output_gradients=[upstream[number][index] for number in used],
+                    unconnected_gradients="zero",
+                )
+                # The gradient of an embedding is sparse.
+                gradients = [tf.convert_to_tensor(g) for g in gradients]
+                totals = [total + g for total, g in zip(totals, gradients, strict=False)]
+                return (state, totals), gradients[ends[0] :]
+
+            start = first_state, [tf.zeros_like(weight) for weight in weights]
+            (_, totals), found = _collect(
+                backward, start, count, [part.dtype for part in parts if part.dtype.is_floating]
+            )
+            found = iter(found)  # of each chunk in turn
+            of_parts = [_swapped(next(found)) if wanted else None for wanted in is_float]
+            return (*totals, *([None] * len(state)), *of_parts)
+
+        return (*outputs, *last_state), gradient
+
+    results = mapped(*weights, *state, *parts)
+    return list(results[: len(dtypes)]), list(results[len(dtypes) :])
+
+
+def _swapped(x):
+    """The tensor with its first two axes swapped."""
+    return tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
+
+
+def _collect(body, carry, count, dtypes):
+    """Runs `carry, outputs = body(carry, index)` for each index in order, and stacks the outputs."""
+    arrays = [tf.TensorArray(dtype, size=count) for dtype in dtypes]
+
+    def step(index, carry, arrays):
+        carry, outputs = body(carry, index)
+        return index + 1, carry, [a.write(index, out) for a, out in zip(arrays, outputs, strict=True)]
+
+    _, carry, arrays = tf.while_loop(
+        lambda index, *_: index < count, step, (tf.constant(0), carry, arrays), parallel_iterations=1
+    )
+    return carry, [array.stack() for array in arrays]
+
+
 def compiled(function, variables):
     """Compiles a function of tensors; equal shapes and dtypes are compiled once.
 
@@ -139,6 +234,21 @@ def _assign(variables, values):
 def replica_count():
     """How many replicas of `tf.distribute` compute this step together; 1 without a strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def replica_index():
+    """The number of this replica; 0 outside of a step of `tf.distribute`."""
+    context = tf.distribute.get_replica_context()
+    return 0 if context is None else context.replica_id_in_sync_group
+
+
+def gather_rows(x):
+    """The rows of all replicas; outside of a step of `tf.distribute`, the given ones."""
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return x
+    # The shape behind the rows is lost on the way.
+    return tf.ensure_shape(context.all_gather(x, axis=0), [None, *x.shape[1:]])
 
 
 def random_state():

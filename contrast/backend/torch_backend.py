@@ -1,8 +1,14 @@
 """PyTorch bodies of `contrast.backend`."""
 
+from contextlib import contextmanager
+
 import keras
 import torch
+import torch.distributed as dist
 from keras import ops
+from torch.utils.checkpoint import checkpoint
+
+_on_replicas = False
 
 
 def scan(body, carry, length, outputs=0):
@@ -45,6 +51,24 @@ def value_and_grad(function, *tensors):
     return value.detach(), tuple(
         torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients, strict=True)
     )
+
+
+def map_chunks(function, weights, state, parts):
+    """Applies a function to chunks of rows, one after the other; backward computes each chunk once more.
+
+    See `contrast.backend.tensorflow_backend.map_chunks` for the arguments. What is drawn from PyTorch's own
+    generators is drawn again alike.
+    """
+    needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*weights, *parts))
+    chunks = []
+    for index in range(parts[0].shape[1]):
+        arguments = weights, state, [part[:, index] for part in parts]
+        if needs_gradient:
+            outputs, state = checkpoint(function, *arguments, use_reentrant=False)
+        else:
+            outputs, state = function(*arguments)
+        chunks.append(outputs)
+    return [torch.stack(outputs) for outputs in zip(*chunks, strict=True)], state
 
 
 def compiled(function, variables):
@@ -103,9 +127,52 @@ def _assign(variables, values):
         variable.assign(value)
 
 
+@contextmanager
+def on_replicas():
+    """In the block this process is one of the replicas of `torch.distributed`, which run the same code.
+
+    Outside of it a loss is that of the process's own rows, so that one process may evaluate by itself.
+    """
+    global _on_replicas
+    before, _on_replicas = _on_replicas, True
+    try:
+        yield
+    finally:
+        _on_replicas = before
+
+
 def replica_count():
-    """1: this Keras release has no distribution on PyTorch."""
-    return 1
+    """The processes of `torch.distributed` inside `on_replicas()`, else 1."""
+    return dist.get_world_size() if _on_replicas else 1
+
+
+def replica_index():
+    """The rank of this process inside `on_replicas()`, else 0."""
+    return dist.get_rank() if _on_replicas else 0
+
+
+def gather_rows(x):
+    """The rows of all processes, which need not have equally many."""
+    return _GatheredRows.apply(x)
+
+
+class _GatheredRows(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        counts = [torch.zeros(1, dtype=torch.int64, device=x.device) for _ in range(dist.get_world_size())]
+        dist.all_gather(counts, torch.tensor([len(x)], device=x.device))
+        context.counts = counts = [int(count) for count in counts]
+        padded = x.new_zeros((max(counts), *x.shape[1:]))
+        padded[: len(x)] = x.detach()
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(context, gradient):
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        return torch.split(gradient, context.counts)[dist.get_rank()]
 
 
 def random_state():

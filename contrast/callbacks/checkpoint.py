@@ -2,6 +2,7 @@ import json
 import logging
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -68,7 +69,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     ((0, 2), (2, 3))
     """
 
-    def __init__(self, path: str | Path, data: keras.utils.PyDataset | None = None, every: int = 1):
+    def __init__(self, path: str | Path, data: keras.utils.PyDataset | None = None, every: int = 1) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"every must be at least 1, got {every}.")
@@ -114,7 +115,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._epochs_done = self._last_good = description["epoch"]
         return self._epochs_done
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._history, self._failed = {}, {}
         self._epochs_done, self._last_good, self._to_start_at = 0, 0, None
         if self.path.exists():
@@ -122,7 +123,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self.model.history.history.clear()
             self.model.history.history.update({name: [*values] for name, values in self._history.items()})
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._to_start_at not in (None, epoch):
             raise ValueError(
                 f"fit must be given initial_epoch={self._to_start_at}, where {self.path} ends, got {epoch}. "
@@ -131,14 +132,14 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._to_start_at = None
         self._number_epochs()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epochs_done = epoch + 1
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(float(value))
         if self._epochs_done % self.every == 0:
             self._write()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._number_epochs()
         self._write()
         if self._failed:

@@ -1,11 +1,14 @@
 import logging
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from contrast.callbacks.embedding_callback import EmbeddingCallback, sample_arrays
-from contrast.metrics import effective_rank, uniformity
+from contrast.metrics.effective_rank import effective_rank
+from contrast.metrics.uniformity import uniformity
 from contrast.ops import l2_normalize
 
 logger = logging.getLogger("contrast")
@@ -88,15 +91,15 @@ class CollapseMonitor(EmbeddingCallback):
 
     def __init__(
         self,
-        samples,
-        encoder=None,
-        every=1,
-        select=None,
-        batch_size=256,
-        cosine_threshold=0.99,
-        rank_threshold=0.1,
-        name="embedding",
-    ):
+        samples: Any,
+        encoder: Callable[..., Any] | None = None,
+        every: int = 1,
+        select: Callable[[Any], Any] | None = None,
+        batch_size: int = 256,
+        cosine_threshold: float = 0.99,
+        rank_threshold: float = 0.1,
+        name: str = "embedding",
+    ) -> None:
         super().__init__(encoder, every, select, batch_size, name)
         self.samples = sample_arrays("samples", samples, least=2)
         for argument, value in (("cosine_threshold", cosine_threshold), ("rank_threshold", rank_threshold)):
@@ -105,10 +108,10 @@ class CollapseMonitor(EmbeddingCallback):
         self.cosine_threshold, self.rank_threshold = cosine_threshold, rank_threshold
         self._reported = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._reported = None
 
-    def measures(self, epoch):
+    def measures(self, epoch: int) -> dict[str, float]:
         embeddings = self.embed()
         measures = measure(embeddings)
         kind, finding = self._diagnosis(embeddings, measures)
@@ -117,7 +120,7 @@ class CollapseMonitor(EmbeddingCallback):
         self._reported = kind
         return measures
 
-    def embed(self):
+    def embed(self) -> np.ndarray:
         """The embeddings of the samples as they are now, a float32 array `(n, dim)`."""
         return self.encode(self.samples)
 
@@ -142,7 +145,7 @@ class CollapseMonitor(EmbeddingCallback):
         return None, None
 
 
-def measure(embeddings) -> dict[str, float]:
+def measure(embeddings: np.ndarray) -> dict[str, float]:
     """What `CollapseMonitor` logs, of embeddings `(n, dim)`; all NaN if one is not finite."""
     count, dim = embeddings.shape
     if not np.isfinite(embeddings).all():

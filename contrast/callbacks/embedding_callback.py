@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -10,7 +13,14 @@ class EmbeddingCallback(keras.callbacks.Callback):
     the arguments.
     """
 
-    def __init__(self, encoder, every, select, batch_size, name):
+    def __init__(
+        self,
+        encoder: Callable[..., Any] | None,
+        every: int,
+        select: Callable[[Any], Any] | None,
+        batch_size: int,
+        name: str,
+    ) -> None:
         super().__init__()
         if encoder is not None and not callable(encoder):
             raise TypeError(f"encoder must be a layer, model or function, got {type(encoder).__name__}.")
@@ -20,14 +30,14 @@ class EmbeddingCallback(keras.callbacks.Callback):
         self.encoder, self.every, self.select = encoder, every, select
         self.batch_size, self.name = batch_size, name
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every:
             return
         measures = self.measures(epoch)
         if logs is not None:
             logs.update({f"{self.name}_{key}": value for key, value in measures.items()})
 
-    def encode(self, samples) -> np.ndarray:
+    def encode(self, samples: Any) -> np.ndarray:
         """The embeddings of samples as they are now, a float32 array `(n, dim)`."""
         starts = range(0, len(keras.tree.flatten(samples)[0]), self.batch_size)
         return np.concatenate([self._encode(samples, slice(i, i + self.batch_size)) for i in starts])
@@ -57,7 +67,7 @@ class EmbeddingCallback(keras.callbacks.Callback):
         return ops.convert_to_numpy(outputs)
 
 
-def sample_arrays(name, samples, least=1):
+def sample_arrays(name: str, samples: Any, least: int = 1) -> Any:
     """`samples` as NumPy arrays; a ValueError if their lengths differ or are below `least`."""
     samples = keras.tree.map_structure(np.asarray, samples)
     lengths = {len(x) if x.ndim else 0 for x in keras.tree.flatten(samples)}

@@ -1,6 +1,9 @@
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.callbacks.embedding_callback import EmbeddingCallback, sample_arrays
 from contrast.evaluation import knn_probe, linear_probe, retrieval_scores
@@ -48,13 +51,21 @@ class EvaluateEmbeddings(EmbeddingCallback):
     True
     """
 
-    def __init__(self, scores, encoder=None, every=1, select=None, batch_size=256, name="evaluation"):
+    def __init__(
+        self,
+        scores: Callable[[Callable[[Any], np.ndarray]], dict[str, float]],
+        encoder: Callable[..., Any] | None = None,
+        every: int = 1,
+        select: Callable[[Any], Any] | None = None,
+        batch_size: int = 256,
+        name: str = "evaluation",
+    ) -> None:
         super().__init__(encoder, every, select, batch_size, name)
         if not callable(scores):
             raise TypeError(f"scores must be a function of embed, got {type(scores).__name__}.")
         self.scores = scores
 
-    def measures(self, epoch):
+    def measures(self, epoch: int) -> dict[str, float]:
         try:
             return self.scores(self._finite)
         except _NotFiniteError as error:
@@ -95,8 +106,16 @@ class LinearProbe(EvaluateEmbeddings):
     """
 
     def __init__(
-        self, train, test, encoder=None, every=1, select=None, batch_size=256, name="linear_probe", **kwargs
-    ):
+        self,
+        train: tuple[Any, ArrayLike],
+        test: tuple[Any, ArrayLike],
+        encoder: Callable[..., Any] | None = None,
+        every: int = 1,
+        select: Callable[[Any], Any] | None = None,
+        batch_size: int = 256,
+        name: str = "linear_probe",
+        **kwargs: Any,
+    ) -> None:
         scores = _of_two_parts(linear_probe, train, test, kwargs)
         super().__init__(scores, encoder, every, select, batch_size, name)
 
@@ -123,8 +142,16 @@ class KNNProbe(EvaluateEmbeddings):
     """
 
     def __init__(
-        self, train, test, encoder=None, every=1, select=None, batch_size=256, name="knn_probe", **kwargs
-    ):
+        self,
+        train: tuple[Any, ArrayLike],
+        test: tuple[Any, ArrayLike],
+        encoder: Callable[..., Any] | None = None,
+        every: int = 1,
+        select: Callable[[Any], Any] | None = None,
+        batch_size: int = 256,
+        name: str = "knn_probe",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             _of_two_parts(knn_probe, train, test, kwargs), encoder, every, select, batch_size, name
         )
@@ -153,15 +180,15 @@ class RetrievalEvaluation(EvaluateEmbeddings):
 
     def __init__(
         self,
-        queries,
-        gallery=None,
-        encoder=None,
-        every=1,
-        select=None,
-        batch_size=256,
-        name="retrieval",
-        **kwargs,
-    ):
+        queries: tuple[Any, ArrayLike],
+        gallery: tuple[Any, ArrayLike] | None = None,
+        encoder: Callable[..., Any] | None = None,
+        every: int = 1,
+        select: Callable[[Any], Any] | None = None,
+        batch_size: int = 256,
+        name: str = "retrieval",
+        **kwargs: Any,
+    ) -> None:
         queries, query_labels = _samples_and_labels("queries", queries)
         parts = () if gallery is None else _samples_and_labels("gallery", gallery)
 

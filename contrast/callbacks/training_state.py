@@ -2,6 +2,8 @@
 
 import random
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +12,9 @@ from keras.src.random.seed_generator import global_seed_generator  # Keras offer
 from contrast import backend
 
 
-def collect(model, data=None) -> tuple[dict[str, np.ndarray], dict]:
+def collect(
+    model: keras.Model, data: keras.utils.PyDataset | None = None
+) -> tuple[dict[str, np.ndarray], dict]:
     """The state of a training between two epochs.
 
     Args:
@@ -28,7 +32,8 @@ def collect(model, data=None) -> tuple[dict[str, np.ndarray], dict]:
             arrays[f"{group}_{index}"] = _array(variable)
     arrays |= {f"backend_{name}": state for name, state in backend.random_state().items()}
     version, internal, gauss = random.getstate()
-    kind, keys, *rest = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
+    kind, keys, *rest = numpy_state
     description = {
         "backend": keras.config.backend(),
         "variables": variables,
@@ -40,7 +45,12 @@ def collect(model, data=None) -> tuple[dict[str, np.ndarray], dict]:
     return arrays, description
 
 
-def put_back(model, data, arrays, description) -> None:
+def put_back(
+    model: keras.Model,
+    data: keras.utils.PyDataset | None,
+    arrays: Mapping[str, np.ndarray],
+    description: dict,
+) -> None:
     """Sets model, optimizer, data and global generators to a collected state.
 
     What the backend itself draws from is set only on the backend that the state is from.

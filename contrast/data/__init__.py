@@ -1,6 +1,13 @@
-"""Views, pairs and ragged sequences, from arrays and from `tf.data`, ready for `model.fit`."""
+"""Views, pairs and ragged sequences, from arrays, `tf.data`, grain and PyTorch, ready for `model.fit`."""
 
-from contrast.data.adapters import class_balanced_from_tf_data, pairs_from_tf_data, views_from_tf_data
+from contrast.data.adapters import (
+    class_balanced_from_tf_data,
+    pairs_from_tf_data,
+    torch_collate,
+    views_from_grain,
+    views_from_tf_data,
+    views_from_torch,
+)
 from contrast.data.batches import ArrayBatches
 from contrast.data.buckets import RaggedBatches, bucket_lengths
 from contrast.data.class_balanced import ClassBalancedBatches
@@ -22,5 +29,8 @@ __all__ = [
     "class_balanced_from_tf_data",
     "pad_frames",
     "pairs_from_tf_data",
+    "torch_collate",
+    "views_from_grain",
     "views_from_tf_data",
+    "views_from_torch",
 ]

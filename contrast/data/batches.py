@@ -2,9 +2,11 @@
 
 import logging
 import math
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.data.unique_rows import deal, first_rows_that_fit, full_batches, smallest_number_of_batches
 
@@ -37,14 +39,14 @@ class ArrayBatches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        arrays,
-        batch_size=32,
-        shuffle=True,
-        seed=0,
-        drop_remainder=False,
-        unique_ids=False,
-        **kwargs,
-    ):
+        arrays: dict[str, Any],
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_remainder: bool = False,
+        unique_ids: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
@@ -60,18 +62,18 @@ class ArrayBatches(keras.utils.PyDataset):
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.drop_remainder, self.unique_ids = drop_remainder, unique_ids
         self.epoch = 0
-        self._dealt = (None, None)
+        self._dealt: tuple[Any, Any] = (None, None)
         if unique_ids:
             self._batches = self._number_of_batches(arrays.get("ids"))
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self.unique_ids:
             return self._batches
         if self.drop_remainder:
             return self.count // self.batch_size
         return math.ceil(self.count / self.batch_size)
 
-    def rows(self, index):
+    def rows(self, index: int) -> np.ndarray:
         """Row numbers of batch `index` in the current epoch."""
         index = range(len(self))[index]
         if self.unique_ids:
@@ -81,7 +83,7 @@ class ArrayBatches(keras.utils.PyDataset):
             order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
         return order[index * self.batch_size : (index + 1) * self.batch_size]
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
 
     def _number_of_batches(self, ids):
@@ -120,7 +122,7 @@ class ArrayBatches(keras.utils.PyDataset):
         return [rows[positions] for positions in deal(ids[rows], self._batches, generator)]
 
 
-def checked_ids(ids):
+def checked_ids(ids: ArrayLike | None) -> np.ndarray | None:
     """Ids as an int array, or `None`; strings and floats are refused with what to do instead."""
     if ids is None:
         return None

@@ -1,9 +1,12 @@
 """Sequences of many lengths in batches of few shapes."""
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.data.batches import checked_ids
 from contrast.data.unique_rows import deal, first_rows_that_fit, full_batches, smallest_number_of_batches
@@ -11,7 +14,7 @@ from contrast.data.unique_rows import deal, first_rows_that_fit, full_batches, s
 logger = logging.getLogger("contrast")
 
 
-def bucket_lengths(lengths, count=4, multiple=4):
+def bucket_lengths(lengths: ArrayLike, count: int = 4, multiple: int = 4) -> tuple[int, ...]:
     """Lengths to pad to, so that each is used about equally often.
 
     Args:
@@ -91,19 +94,19 @@ class RaggedBatches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        sequences,
-        arrays=None,
-        lengths=None,
-        buckets=None,
-        batch_size=32,
-        shuffle=True,
-        seed=0,
-        drop_remainder=False,
-        ids=None,
-        pad_value=0,
-        transform=None,
-        **kwargs,
-    ):
+        sequences: Any,
+        arrays: Mapping[str, ArrayLike] | None = None,
+        lengths: ArrayLike | None = None,
+        buckets: Sequence[int] | None = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_remainder: bool = False,
+        ids: ArrayLike | None = None,
+        pad_value: float = 0,
+        transform: Callable[[dict[str, np.ndarray], np.random.Generator], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.sequences, self.arrays = sequences, _checked_arrays(arrays or {}, len(sequences))
         self.lengths = _checked_lengths([len(one) for one in sequences] if lengths is None else lengths)
@@ -124,12 +127,12 @@ class RaggedBatches(keras.utils.PyDataset):
             raise ValueError(f"ids must be one a sequence, {len(sequences)}, got {len(ids)}.")
         self._ids, self._groups = ids, self._grouped(ids)
         self.epoch = 0
-        self._dealt = (None, None)
+        self._dealt: tuple[Any, Any] = (None, None)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(batches for _, _, batches in self._groups)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         index = range(len(self))[index]
         if self._dealt[0] != self.epoch:
             self._dealt = (self.epoch, self._deal())
@@ -139,7 +142,7 @@ class RaggedBatches(keras.utils.PyDataset):
             return batch
         return self.transform(batch, np.random.default_rng((self.seed, self.epoch, index)))
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
 
     def _grouped(self, ids):

@@ -1,4 +1,8 @@
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.data.image_folder import ImageFolder
 from contrast.data.views import ViewBatches
@@ -48,18 +52,18 @@ class ClassBalancedBatches(ViewBatches):
 
     def __init__(
         self,
-        samples,
-        ids=None,
-        classes_per_batch=8,
-        samples_per_class=4,
-        batches=None,
-        groups=None,
-        few="repeat",
-        augmentation=None,
-        views=1,
-        seed=0,
-        **kwargs,
-    ):
+        samples: Any,
+        ids: ArrayLike | None = None,
+        classes_per_batch: int = 8,
+        samples_per_class: int = 4,
+        batches: int | None = None,
+        groups: Any = None,
+        few: str = "repeat",
+        augmentation: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+        views: int = 1,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         if isinstance(samples, ImageFolder):
             if ids is not None:
                 raise ValueError("ids must be None with an ImageFolder, which brings its own.")
@@ -92,10 +96,10 @@ class ClassBalancedBatches(ViewBatches):
         self._rows = rows
         self._length = batches or max(1, sum(map(len, rows.values())) // batch_size)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._length
 
-    def rows(self, index):
+    def rows(self, index: int) -> np.ndarray:
         """Row numbers of batch `index` in the current epoch."""
         index = range(len(self))[index]
         if self._dealt[0] != self.epoch:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside `path`, with the same suffix, that takes its place at the end.
 
     After an error inside the block, such as a full disk, `path` is as it was and the temporary file is gone.

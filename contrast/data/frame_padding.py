@@ -4,7 +4,7 @@ import numpy as np
 
 
 def pad_frames(
-    lengths: Sequence[int],
+    lengths: Sequence[int] | np.ndarray,
     left: int = 8,
     right: int = 8,
     multiple: int = 4,

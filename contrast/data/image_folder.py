@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +46,9 @@ class ImageFolder:
     (['cat', 'dog'], [0, 1], (3, 8, 8, 3))
     """
 
-    def __init__(self, folder, size=(64, 64), channels=3, kept_bytes=2**28):
+    def __init__(
+        self, folder: str | Path, size: tuple[int, int] = (64, 64), channels: int = 3, kept_bytes: int = 2**28
+    ) -> None:
         folder = Path(folder)
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {channels}.")
@@ -66,17 +70,17 @@ class ImageFolder:
         self.shape = (len(self.paths), *self.size, channels)
         self._kept, self._lock = OrderedDict(), threading.Lock()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> np.ndarray:
         """The pictures of an int, a slice or row numbers, float32 from 0 to 1."""
         rows = np.arange(len(self))[rows]
         pictures = np.stack([self._picture(row) for row in np.atleast_1d(rows).tolist()])
         pictures = pictures.astype("float32") / 255
         return pictures if np.ndim(rows) else pictures[0]
 
-    def subset(self, rows):
+    def subset(self, rows: Sequence[int] | np.ndarray) -> "ImageFolder":
         """The pictures of some rows as a folder of their own, with the same classes."""
         part = copy(self)
         part.paths, part.ids = [self.paths[row] for row in rows], self.ids[rows]

@@ -1,4 +1,7 @@
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.data.batches import ArrayBatches, checked_ids
 
@@ -27,21 +30,21 @@ class PairBatches(ArrayBatches):
 
     def __init__(
         self,
-        first,
-        second,
-        ids=None,
-        batch_size=32,
-        shuffle=True,
-        seed=0,
-        drop_remainder=False,
-        unique_ids=False,
-        **kwargs,
-    ):
+        first: Any,
+        second: Any,
+        ids: ArrayLike | None = None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_remainder: bool = False,
+        unique_ids: bool = False,
+        **kwargs: Any,
+    ) -> None:
         first, second = np.asarray(first), np.asarray(second)
         ids = np.arange(len(first)) if ids is None else checked_ids(ids)
         arrays = {"first": first, "second": second, "ids": ids}
         super().__init__(arrays, batch_size, shuffle, seed, drop_remainder, unique_ids, **kwargs)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple:
         rows = self.rows(index)
         return (self.arrays["first"][rows], self.arrays["second"][rows]), self.arrays["ids"][rows]

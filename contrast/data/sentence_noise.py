@@ -1,4 +1,7 @@
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class WordMasking:
@@ -36,7 +39,16 @@ class WordMasking:
         official code only.
     """
 
-    def __init__(self, rate=0.15, mode="tail", shuffle_rate=0.0, *, mask_id=4, pad_id=1, kept_ids=(0, 2)):
+    def __init__(
+        self,
+        rate: float = 0.15,
+        mode: str = "tail",
+        shuffle_rate: float = 0.0,
+        *,
+        mask_id: int = 4,
+        pad_id: int = 1,
+        kept_ids: Sequence[int] = (0, 2),
+    ) -> None:
         for name, share in (("rate", rate), ("shuffle_rate", shuffle_rate)):
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {share}.")
@@ -45,7 +57,9 @@ class WordMasking:
         self.rate, self.mode, self.shuffle_rate = rate, mode, shuffle_rate
         self.mask_id, self.pad_id, self.kept_ids = mask_id, pad_id, tuple(kept_ids)
 
-    def __call__(self, ids, generator, words=None):
+    def __call__(
+        self, ids: ArrayLike, generator: np.random.Generator, words: ArrayLike | None = None
+    ) -> np.ndarray:
         ids = np.asarray(ids)
         if ids.ndim != 2 or ids.dtype.kind not in "iu":
             raise ValueError(f"ids must be integers (batch, length), got {ids.dtype} of shape {ids.shape}.")

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def full_batches(ids, batch_size):
+def full_batches(ids: np.ndarray, batch_size: int) -> int:
     """How many full batches without a repeated id the rows give, at most.
 
     `b` such batches exist where the ids, each counted at most `b` times, fill them: then dealing the rows out
@@ -20,13 +20,13 @@ def full_batches(ids, batch_size):
     return batches
 
 
-def smallest_number_of_batches(ids, batch_size):
+def smallest_number_of_batches(ids: np.ndarray, batch_size: int) -> int:
     """The fewest batches of at most `batch_size` rows that hold all rows and no id twice."""
     counts = np.unique(ids, return_counts=True)[1]
-    return max(-(-len(ids) // batch_size), counts.max(initial=0))
+    return max(-(-len(ids) // batch_size), int(counts.max(initial=0)))
 
 
-def deal(ids, batches, generator=None):
+def deal(ids: np.ndarray, batches: int, generator: np.random.Generator | None = None) -> list[np.ndarray]:
     """Deals all rows out into batches of nearly one size, none of which holds an id twice.
 
     Args:
@@ -48,7 +48,7 @@ def deal(ids, batches, generator=None):
     return [dealt[batch] for batch in generator.permutation(batches)]
 
 
-def first_rows_that_fit(ids, batches, batch_size):
+def first_rows_that_fit(ids: np.ndarray, batches: int, batch_size: int) -> np.ndarray:
     """The first `batches * batch_size` rows of which no id comes more than `batches` times."""
     taken, rows = {}, []
     for row, one in enumerate(np.asarray(ids).tolist()):

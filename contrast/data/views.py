@@ -1,5 +1,8 @@
+from typing import Any
+
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.data.batches import ArrayBatches, checked_ids
 from contrast.data.image_folder import ImageFolder
@@ -36,17 +39,17 @@ class ViewBatches(ArrayBatches):
 
     def __init__(
         self,
-        samples,
-        augmentation,
-        ids=None,
-        views=2,
-        batch_size=32,
-        shuffle=True,
-        seed=0,
-        drop_remainder=False,
-        unique_ids=False,
-        **kwargs,
-    ):
+        samples: Any,
+        augmentation: Any,
+        ids: ArrayLike | None = None,
+        views: int = 2,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_remainder: bool = False,
+        unique_ids: bool = False,
+        **kwargs: Any,
+    ) -> None:
         if views < 1:
             raise ValueError(f"views must be at least 1, got {views}.")
         shapes = {np.shape(sample) for sample in samples} if isinstance(samples, list | tuple) else set()
@@ -59,7 +62,7 @@ class ViewBatches(ArrayBatches):
         super().__init__(arrays, batch_size, shuffle, seed, drop_remainder, unique_ids, **kwargs)
         self.augmentation, self.views = augmentation, views
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         rows = self.rows(index)
         samples = self.arrays["samples"][rows]
         views = np.stack([self._view(samples, index, view) for view in range(self.views)], axis=1)

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from contrast import backend
+from contrast.typing import Tensor
 
 IMPOSSIBLE = -1e30
 FREE = -1
@@ -89,7 +90,7 @@ class BeamSearch:
         beam_width: int = 1,
         length_penalty: float = 1.0,
         padding_id: int = 0,
-    ):
+    ) -> None:
         for name, number in (("max_length", max_length), ("beam_width", beam_width)):
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}.")
@@ -102,7 +103,13 @@ class BeamSearch:
         self.max_length, self.beam_width, self.length_penalty = max_length, beam_width, length_penalty
         self._search = backend.compiled(self._run, lambda: list(getattr(decoder, "variables", ())))
 
-    def __call__(self, features, feature_mask=None, prompt=None, batch_size: int | None = None) -> Generated:
+    def __call__(
+        self,
+        features: Tensor,
+        feature_mask: Tensor | None = None,
+        prompt: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Generated:
         if not getattr(self.decoder, "built", True):
             raise ValueError(
                 "the decoder has no weights yet: call it on features and ids once, or load them."
@@ -243,8 +250,8 @@ class BeamSearch:
 
 def generate(
     decoder: Any,
-    features,
-    feature_mask=None,
+    features: Tensor,
+    feature_mask: Tensor | None = None,
     *,
     start_id: int,
     end_id: int,
@@ -252,7 +259,7 @@ def generate(
     beam_width: int = 1,
     length_penalty: float = 1.0,
     padding_id: int = 0,
-    prompt=None,
+    prompt: Tensor | None = None,
     batch_size: int | None = None,
 ) -> Generated:
     """The texts that a decoder writes about features, by greedy or beam search.
@@ -280,7 +287,7 @@ def generate(
     >>> print(texts.tokens[:, 0])
     [7 7 8]
     """
-    settings = {
+    settings: dict[str, Any] = {
         "start_id": start_id,
         "end_id": end_id,
         "max_length": max_length,

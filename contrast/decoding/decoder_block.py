@@ -1,7 +1,11 @@
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
+
+from contrast.typing import Shape, Tensor
 
 
 class DecoderBlock(keras.Layer):
@@ -28,12 +32,20 @@ class DecoderBlock(keras.Layer):
         features, `(items, heads, rows / items * length, source)`.
     """
 
-    def __init__(self, heads, mlp_ratio=4, activation="gelu", dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        heads: int,
+        mlp_ratio: int = 4,
+        activation: str | Callable[[Any], Any] = "gelu",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.heads, self.mlp_ratio, self.activation = heads, mlp_ratio, activation
         self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
 
-    def build(self, tokens_shape, features_shape):
+    def build(self, tokens_shape: Shape, features_shape: Shape) -> None:
         dim = tokens_shape[-1]
 
         def dense(width, shape, name, **kwargs):
@@ -67,16 +79,24 @@ class DecoderBlock(keras.Layer):
         x = ops.reshape(x, (*ops.shape(x)[:2], self.heads, x.shape[-1] // self.heads))
         return ops.transpose(x, (0, 2, 1, 3))
 
-    def self_inputs(self, tokens):
+    def self_inputs(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of tokens `(rows, length, dim)`."""
         x = self.self_norm(tokens)
         return tuple(self._heads(layer(x)) for layer in (self.self_query, self.self_key, self.self_value))
 
-    def memory(self, features):
+    def memory(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of features `(items, source, dim)`."""
         return self._heads(self.cross_key(features)), self._heads(self.cross_value(features))
 
-    def call(self, tokens, self_inputs, seen, memory, real=None, training=None):
+    def call(
+        self,
+        tokens: Tensor,
+        self_inputs: tuple[Tensor, Tensor, Tensor],
+        seen: Tensor,
+        memory: tuple[Tensor, Tensor],
+        real: Tensor | None = None,
+        training: bool | None = None,
+    ) -> tuple[Tensor, Tensor]:
         def merged(attended):
             return ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), ops.shape(tokens))
 
@@ -90,7 +110,7 @@ class DecoderBlock(keras.Layer):
         return x + self.dropout(self.contract(self.hidden(self.mlp_norm(x))), training=training), weights
 
 
-def attend(queries, keys, values, mask):
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Attention in every head and its float32 weights, all 0 where the mask lets nothing through."""
     queries = queries / math.sqrt(queries.shape[-1])
     scores = ops.cast(ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))), "float32")

@@ -1,8 +1,13 @@
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.decoding.decoder_block import DecoderBlock
 from contrast.decoding.targets import integer_ids
+from contrast.seeds import apart
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -50,19 +55,19 @@ class FeatureDecoder(keras.Model):
 
     def __init__(
         self,
-        vocabulary_size,
-        dim=64,
-        depth=2,
-        heads=4,
-        mlp_ratio=4,
-        max_length=64,
-        padding_id=0,
-        tied=False,
-        activation="gelu",
-        dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        dim: int = 64,
+        depth: int = 2,
+        heads: int = 4,
+        mlp_ratio: int = 4,
+        max_length: int = 64,
+        padding_id: int = 0,
+        tied: bool = False,
+        activation: str | Callable[[Any], Any] = "gelu",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         numbers = {"vocabulary_size": vocabulary_size, "dim": dim, "depth": depth, "heads": heads}
         for name, number in {**numbers, "max_length": max_length}.items():
@@ -80,18 +85,19 @@ class FeatureDecoder(keras.Model):
         self.embedding = keras.layers.Embedding(
             vocabulary_size, dim, embeddings_initializer=_initializer(), dtype=self.dtype_policy
         )
-        self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
+        embedding_seed, *block_seeds = apart(seed, 1 + depth)
+        self.dropout = keras.layers.Dropout(dropout, seed=embedding_seed, dtype=self.dtype_policy)
         self.blocks = [
             DecoderBlock(
                 heads,
                 mlp_ratio,
                 activation,
                 dropout,
-                None if seed is None else seed + 1 + number,
+                block_seed,
                 name=f"block_{number}",
                 dtype=self.dtype_policy,
             )
-            for number in range(depth)
+            for number, block_seed in enumerate(block_seeds)
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=self.dtype_policy)
         if not tied:
@@ -99,7 +105,7 @@ class FeatureDecoder(keras.Model):
                 vocabulary_size, name="output", dtype=self.dtype_policy
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: dict[str, Shape]) -> None:
         tokens_shape = (*input_shape["ids"], self.dim)
         self.embedding.build(input_shape["ids"])
         self.places = self.add_weight(
@@ -112,10 +118,10 @@ class FeatureDecoder(keras.Model):
             self.output_projection.build(tokens_shape)
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
         return self._logits(self._decode(inputs, training)[0])
 
-    def cross_attention(self, inputs):
+    def cross_attention(self, inputs: dict[str, Tensor]) -> Tensor:
         """How much each token looks at each feature when it chooses its successor: the mean over the heads.
 
         Args:
@@ -127,7 +133,9 @@ class FeatureDecoder(keras.Model):
         weights = self._decode(inputs, training=False)[1]
         return ops.stack([ops.mean(w, axis=1) for w in weights], axis=1)
 
-    def start_cache(self, features, feature_mask=None, length=None):
+    def start_cache(
+        self, features: Tensor, feature_mask: Tensor | None = None, length: int | None = None
+    ) -> dict[str, Any]:
         """What `step` needs to write texts about these features.
 
         Args:
@@ -157,7 +165,9 @@ class FeatureDecoder(keras.Model):
             },
         }
 
-    def step(self, tokens, index, cache):
+    def step(
+        self, tokens: Tensor, index: int | Tensor, cache: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Logits after one more token of each text, without the dropout of training.
 
         Args:
@@ -225,10 +235,10 @@ class FeatureDecoder(keras.Model):
             )
         return ops.where(mask[:, :, None], features, ops.zeros_like(features)), mask
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: dict[str, Shape]) -> Shape:
         return (*input_shape["ids"], self.vocabulary_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

@@ -1,11 +1,16 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast import backend
 from contrast.decoding.targets import integer_ids
+from contrast.typing import Tensor
 
 
-def label_smoothed_cross_entropy(targets, logits, smoothing=0.0, padding_id=0):
+def label_smoothed_cross_entropy(
+    targets: Tensor, logits: Tensor, smoothing: float = 0.0, padding_id: int = 0
+) -> Tensor:
     r"""Cross-entropy of each token against its target, softened; 0 where the target is padding.
 
     With a vocabulary of $V$, smoothing $\varepsilon$, $p = \mathrm{softmax}(z)$, a token with target $y$ has
@@ -79,12 +84,14 @@ class SequenceCrossEntropy(keras.losses.Loss):
     Reference: [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 5.4.
     """
 
-    def __init__(self, label_smoothing=0.0, padding_id=0, name="sequence_cross_entropy"):
+    def __init__(
+        self, label_smoothing: float = 0.0, padding_id: int = 0, name: str = "sequence_cross_entropy"
+    ) -> None:
         super().__init__(name=name, reduction="none")
         _check_smoothing(label_smoothing)
         self.label_smoothing, self.padding_id = label_smoothing, padding_id
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         with keras.name_scope(self.name):
             losses = self.call(y_true, y_pred)
             weights = ops.cast(ops.not_equal(integer_ids("y_true", y_true), self.padding_id), "float32")
@@ -95,10 +102,10 @@ class SequenceCrossEntropy(keras.losses.Loss):
                 weights = weights * sample_weight
             return ops.divide_no_nan(ops.sum(losses * weights), ops.sum(weights)) / backend.replica_count()
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return label_smoothed_cross_entropy(y_true, y_pred, self.label_smoothing, self.padding_id)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"label_smoothing": self.label_smoothing, "padding_id": self.padding_id, "name": self.name}
 
 

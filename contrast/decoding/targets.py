@@ -2,8 +2,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from contrast.typing import Tensor
 
-def shift_right(ids, start_id):
+
+def shift_right(ids: Tensor, start_id: int | Tensor) -> Tensor:
     """What the decoder reads when it learns to write `ids`: everything moved one place to the right.
 
     Where a text is shorter than the array, its last token moves to a place whose target is padding and where
@@ -41,7 +43,7 @@ def shift_right(ids, start_id):
     return ops.concatenate([start, ids[:, :-1]], axis=1)
 
 
-def last_tokens(ids, padding_id=0):
+def last_tokens(ids: Tensor, padding_id: int = 0) -> Tensor:
     """The last token of each text that is not padding; padding for a text of padding only.
 
     Some multilingual models end each text with its language and start the decoder with the same token:
@@ -71,7 +73,7 @@ def last_tokens(ids, padding_id=0):
     return ops.take_along_axis(ids, places, axis=1)[:, 0]
 
 
-def integer_ids(name, ids):
+def integer_ids(name: str, ids: Tensor) -> Tensor:
     """`ids` as int32 tensor `(batch, length)`, or an error that names them."""
     ids = np.asarray(ids) if isinstance(ids, list | tuple) else ids
     dtype = keras.backend.standardize_dtype(ids.dtype)

@@ -1,4 +1,9 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -25,7 +30,9 @@ class ConvNet(keras.Model):
     (2, 32)
     """
 
-    def __init__(self, filters=(16, 32, 64), normalization="batch", **kwargs):
+    def __init__(
+        self, filters: Sequence[int] = (16, 32, 64), normalization: str | None = "batch", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         filters = tuple(int(count) for count in filters)
         if not filters or min(filters) < 1:
@@ -60,7 +67,7 @@ class ConvNet(keras.Model):
             layers.append(keras.layers.ReLU(dtype=self.dtype_policy))
         return layers
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         smallest = 2 ** len(self.filters)
         if len(input_shape) != 4 or (None not in input_shape[1:3] and min(input_shape[1:3]) < smallest):
             raise ValueError(
@@ -72,7 +79,9 @@ class ConvNet(keras.Model):
             input_shape = stage.compute_output_shape(input_shape)
         self.built = True
 
-    def stage_outputs(self, images, training=None, stages=None):
+    def stage_outputs(
+        self, images: Tensor, training: bool | None = None, stages: int | None = None
+    ) -> tuple[Tensor, ...]:
         """The map of each stage, first to last, as a tuple of `(batch, height, width, channels)`.
 
         With `stages=n` only the first n stages are run.
@@ -85,7 +94,7 @@ class ConvNet(keras.Model):
             outputs.append(images)
         return tuple(outputs)
 
-    def stage_shapes(self, input_shape):
+    def stage_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The shapes of `stage_outputs` for images of this shape."""
         shapes = []
         for stage in self.stages:
@@ -93,11 +102,11 @@ class ConvNet(keras.Model):
             shapes.append(tuple(input_shape))
         return tuple(shapes)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self.pool(self.stage_outputs(inputs, training)[-1])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.filters[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "normalization": self.normalization}

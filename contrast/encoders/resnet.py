@@ -1,4 +1,9 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -32,7 +37,13 @@ class ResNet(keras.Model):
         [Chen et al., 2020](https://arxiv.org/abs/2002.05709), appendix B.9.
     """
 
-    def __init__(self, blocks=(2, 2, 2, 2), width=64, normalization="batch", **kwargs):
+    def __init__(
+        self,
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        width: int = 64,
+        normalization: str | None = "batch",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         blocks = tuple(int(count) for count in blocks)
         if not blocks or min(blocks) < 1:
@@ -56,7 +67,7 @@ class ResNet(keras.Model):
         ]
         self.pool = keras.layers.GlobalAveragePooling2D(dtype=self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         smallest = 2 ** (len(self.blocks) - 1)
         if len(input_shape) != 4 or (None not in input_shape[1:3] and min(input_shape[1:3]) < smallest):
             raise ValueError(
@@ -68,7 +79,9 @@ class ResNet(keras.Model):
             input_shape = part.compute_output_shape(input_shape)
         self.built = True
 
-    def stage_outputs(self, images, training=None, stages=None):
+    def stage_outputs(
+        self, images: Tensor, training: bool | None = None, stages: int | None = None
+    ) -> tuple[Tensor, ...]:
         """The map of each stage, first to last, as a tuple of `(batch, height, width, channels)`.
 
         With `stages=n` only the first n stages are run.
@@ -82,7 +95,7 @@ class ResNet(keras.Model):
             outputs.append(x)
         return tuple(outputs)
 
-    def stage_shapes(self, input_shape):
+    def stage_shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
         """The shapes of `stage_outputs` for images of this shape."""
         shapes = []
         for stage in (self.stem, *self.stages):
@@ -90,13 +103,13 @@ class ResNet(keras.Model):
             shapes.append(tuple(input_shape))
         return tuple(shapes[1:])
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self.pool(self.stage_outputs(inputs, training)[-1])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.width * 2 ** (len(self.blocks) - 1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "blocks": self.blocks,
@@ -117,7 +130,9 @@ class ResidualBlock(keras.Layer):
     Call: `(batch, height, width, channels)` to `(batch, height / strides, width / strides, filters)`.
     """
 
-    def __init__(self, filters, strides=1, normalization="batch", **kwargs):
+    def __init__(
+        self, filters: int, strides: int = 1, normalization: str | None = "batch", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.filters, self.strides, self.normalization = filters, strides, normalization
         shared = {"normalization": normalization, "dtype": self.dtype_policy}
@@ -128,9 +143,9 @@ class ResidualBlock(keras.Layer):
             ],
             name="body",
         )
-        self.shortcut = None
+        self.shortcut: Any = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.body.build(input_shape)
         if self.strides != 1 or input_shape[-1] != self.filters:
             layers = _convolution(
@@ -144,14 +159,14 @@ class ResidualBlock(keras.Layer):
             self.shortcut = keras.Sequential(layers, name="shortcut")
             self.shortcut.build(input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         beside = inputs if self.shortcut is None else self.shortcut(inputs, training=training)
         return keras.ops.relu(self.body(inputs, training=training) + beside)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.body.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

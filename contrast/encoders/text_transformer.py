@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.encoders.transformer_block import transformer_blocks
+from contrast.typing import Shape, Tensor
 
 POOLINGS = ("mean", "first", "last")
 
@@ -48,19 +51,19 @@ class TextTransformer(keras.Model):
 
     def __init__(
         self,
-        vocabulary_size,
-        dim=64,
-        depth=2,
-        heads=4,
-        mlp_ratio=4,
-        max_length=64,
-        pooling="mean",
-        dropout=0.0,
-        seed=None,
-        padding_id=0,
-        segments=1,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        dim: int = 64,
+        depth: int = 2,
+        heads: int = 4,
+        mlp_ratio: int = 4,
+        max_length: int = 64,
+        pooling: str = "mean",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        padding_id: int = 0,
+        segments: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if vocabulary_size < 2:
             raise ValueError(
@@ -92,7 +95,7 @@ class TextTransformer(keras.Model):
         self.blocks = transformer_blocks(depth, heads, mlp_ratio, dropout, seed, self.dtype_policy)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape | dict[str, Shape]) -> None:
         if isinstance(input_shape, dict):
             input_shape = input_shape["ids"]
         self.embedding.build(input_shape)
@@ -131,7 +134,9 @@ class TextTransformer(keras.Model):
                 f"{tuple(segment_ids.shape)}."
             )
 
-    def token_features(self, ids, training=None, segment_ids=None):
+    def token_features(
+        self, ids: Tensor, training: bool | None = None, segment_ids: Tensor | None = None
+    ) -> Tensor:
         """The feature of each token, `(batch, length, dim)`; 0 at padding."""
         self._check_ids(ids)
         if segment_ids is not None:
@@ -150,7 +155,7 @@ class TextTransformer(keras.Model):
         x = self.norm(x)
         return ops.where(real[:, :, None], x, ops.zeros_like(x))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor | dict[str, Tensor], training: bool | None = None) -> Tensor:
         ids, segment_ids = _parts(inputs)
         features = self.token_features(ids, training, segment_ids)
         if self.pooling == "first":
@@ -162,12 +167,12 @@ class TextTransformer(keras.Model):
         count = ops.maximum(ops.sum(real, axis=1, keepdims=True), 1.0)
         return ops.cast(ops.sum(ops.cast(features, "float32"), axis=1) / count, features.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape | dict[str, Shape]) -> Shape:
         if isinstance(input_shape, dict):
             input_shape = input_shape["ids"]
         return (input_shape[0], self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

@@ -1,7 +1,11 @@
 import math
+from typing import Any
 
 import keras
 from keras import ops
+
+from contrast.seeds import apart
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -34,7 +38,9 @@ class TransformerBlock(keras.Layer):
         [Dosovitskiy et al., 2020](https://arxiv.org/abs/2010.11929).
     """
 
-    def __init__(self, heads, mlp_ratio=4, dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self, heads: int, mlp_ratio: int = 4, dropout: float = 0.0, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if heads < 1:
             raise ValueError(f"heads must be at least 1, got {heads}.")
@@ -42,7 +48,7 @@ class TransformerBlock(keras.Layer):
         self.heads, self.mlp_ratio, self.rate, self.seed = heads, mlp_ratio, dropout, seed
         self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         dim = input_shape[-1]
         if dim % self.heads:
             raise ValueError(f"heads must divide the width of the tokens, got {self.heads} heads for {dim}.")
@@ -65,7 +71,7 @@ class TransformerBlock(keras.Layer):
             layer.build(input_shape)
         self.contract.build((*input_shape[:-1], hidden))
 
-    def attention_inputs(self, tokens):
+    def attention_inputs(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each `(batch, heads, tokens, dim / heads)`."""
         x = self.attention_norm(tokens)
         shape = (*ops.shape(x)[:2], self.heads, x.shape[-1] // self.heads)
@@ -81,16 +87,16 @@ class TransformerBlock(keras.Layer):
             scores = ops.where(ops.cast(mask, "bool")[:, None, None, :], scores, -1e9)
         return ops.matmul(ops.cast(ops.softmax(scores), values.dtype), values)
 
-    def call(self, tokens, mask=None, training=None):
+    def call(self, tokens: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
         attended = self._attend(*self.attention_inputs(tokens), mask)
         attended = ops.reshape(ops.transpose(attended, (0, 2, 1, 3)), ops.shape(tokens))
         x = tokens + self.dropout(self.output_projection(attended), training=training)
         return x + self.dropout(self.contract(self.hidden(self.mlp_norm(x))), training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "heads": self.heads,
@@ -100,7 +106,9 @@ class TransformerBlock(keras.Layer):
         }
 
 
-def transformer_blocks(depth, heads, mlp_ratio, dropout, seed, dtype):
+def transformer_blocks(
+    depth: int, heads: int, mlp_ratio: int, dropout: float, seed: int | None, dtype: Any
+) -> list[TransformerBlock]:
     """`depth` blocks named `block_0`, `block_1` ...; each draws its dropout from a seed of its own."""
     if depth < 1:
         raise ValueError(f"depth must be at least 1, got {depth}.")
@@ -109,9 +117,9 @@ def transformer_blocks(depth, heads, mlp_ratio, dropout, seed, dtype):
             heads,
             mlp_ratio,
             dropout,
-            None if seed is None else seed + number,
+            block_seed,
             name=f"block_{number}",
             dtype=dtype,
         )
-        for number in range(depth)
+        for number, block_seed in enumerate(apart(seed, depth))
     ]

@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.encoders.transformer_block import transformer_blocks
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -46,16 +49,16 @@ class ViT(keras.Model):
 
     def __init__(
         self,
-        patch_size=4,
-        dim=64,
-        depth=4,
-        heads=4,
-        mlp_ratio=4,
-        pooling="mean",
-        dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        patch_size: int = 4,
+        dim: int = 64,
+        depth: int = 4,
+        heads: int = 4,
+        mlp_ratio: int = 4,
+        pooling: str = "mean",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, number in (("patch_size", patch_size), ("dim", dim), ("heads", heads)):
             if number < 1:
@@ -82,7 +85,7 @@ class ViT(keras.Model):
         if self.built and sides != self.image_size:
             raise ValueError(f"ViT was built for images of {self.image_size} pixels, got {sides}.")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._check_size(input_shape)
         self.image_size = tuple(input_shape[1:3])
         tokens = (self.image_size[0] // self.patch_size) * (self.image_size[1] // self.patch_size)
@@ -97,7 +100,7 @@ class ViT(keras.Model):
             layer.build((input_shape[0], None, self.dim))
         self.built = True
 
-    def embed(self, images):
+    def embed(self, images: Tensor) -> Tensor:
         """Tokens `(batch, tokens, dim)` before the first block: the class token, if any, and the patches."""
         if not self.built:
             self.build(images.shape)
@@ -110,7 +113,7 @@ class ViT(keras.Model):
         token = ops.cast(self.class_token, maps.dtype)
         return ops.concatenate([ops.tile(token, (ops.shape(tokens)[0], 1, 1)), tokens], axis=1)
 
-    def encode(self, tokens, training=None):
+    def encode(self, tokens: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
         """The output of each block, as a tuple of `(batch, tokens, dim)`."""
         outputs = []
         for block in self.blocks:
@@ -118,16 +121,18 @@ class ViT(keras.Model):
             outputs.append(tokens)
         return tuple(outputs)
 
-    def summarize(self, tokens):
+    def summarize(self, tokens: Tensor) -> Tensor:
         """Features `(batch, dim)` from the last block's output."""
         tokens = self.norm(tokens)
         return ops.mean(tokens, axis=1) if self.pooling == "mean" else tokens[:, 0]
 
-    def block_outputs(self, images, training=None):
+    def block_outputs(self, images: Tensor, training: bool | None = None) -> tuple[Tensor, ...]:
         """The output of each block, as a tuple of `(batch, tokens, dim)`."""
         return self.encode(self.embed(images), training)
 
-    def attention_inputs(self, images, block=-1, training=None):
+    def attention_inputs(
+        self, images: Tensor, block: int = -1, training: bool | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of a block, each `(batch, heads, tokens, dim / heads)`.
 
         Raises:
@@ -140,13 +145,13 @@ class ViT(keras.Model):
             tokens = before(tokens, training=training)
         return self.blocks[block].attention_inputs(tokens)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self.summarize(self.block_outputs(inputs, training)[-1])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "patch_size": self.patch_size,

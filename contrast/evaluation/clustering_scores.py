@@ -1,4 +1,5 @@
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
@@ -9,8 +10,8 @@ from contrast.retrieval.nearest_neighbors import as_array, unit
 
 
 def clustering_scores(
-    embeddings_or_clusters,
-    labels,
+    embeddings_or_clusters: ArrayLike,
+    labels: ArrayLike,
     clusters: int | None = None,
     normalize: bool = True,
     restarts: int = 10,

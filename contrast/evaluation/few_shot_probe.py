@@ -1,6 +1,8 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 
 from contrast.evaluation.inputs import (
@@ -16,9 +18,9 @@ CLASSIFIERS = ("prototype", "logistic")
 
 
 def few_shot_probe(
-    features,
-    labels,
-    shots=(1, 5, 10),
+    features: ArrayLike,
+    labels: ArrayLike,
+    shots: Sequence[int] = (1, 5, 10),
     ways: int | None = None,
     queries: int = 15,
     episodes: int = 200,

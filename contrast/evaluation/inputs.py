@@ -1,11 +1,15 @@
 """Embeddings and labels as arrays, checked, with messages that name the argument."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.retrieval.nearest_neighbors import as_array
 
 
-def feature_matrix(name, values) -> np.ndarray:
+def feature_matrix(name: str, values: ArrayLike) -> np.ndarray:
     """`values` as float32 `(rows, dim)` without NaN; a ValueError that says what is wrong otherwise."""
     values = np.asarray(as_array(values), "float32")
     if values.ndim != 2 or not values.size:
@@ -21,7 +25,7 @@ def feature_matrix(name, values) -> np.ndarray:
     return values
 
 
-def class_labels(name, values, rows) -> np.ndarray:
+def class_labels(name: str, values: ArrayLike, rows: int) -> np.ndarray:
     """`values` as array `(rows,)` of ints or strings."""
     values = np.asarray(as_array(values))
     if values.shape != (rows,):
@@ -38,13 +42,15 @@ def class_labels(name, values, rows) -> np.ndarray:
     return values
 
 
-def labelled(part, features, labels) -> tuple[np.ndarray, np.ndarray]:
+def labelled(part: str, features: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Features and labels of one part of the data, such as `"train"`."""
     features = feature_matrix(f"{part}_features", features)
     return features, class_labels(f"{part}_labels", labels, len(features))
 
 
-def train_and_test(train_features, train_labels, test_features, test_labels):
+def train_and_test(
+    train_features: ArrayLike, train_labels: ArrayLike, test_features: ArrayLike, test_labels: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What a probe of classes reads: both parts of one width, every test class seen in training."""
     train, classes = labelled("train", train_features, train_labels)
     test, test_classes = labelled("test", test_features, test_labels)
@@ -60,25 +66,25 @@ def train_and_test(train_features, train_labels, test_features, test_labels):
     return train, classes, test, test_classes
 
 
-def check_same_width(name, values, other_name, others):
+def check_same_width(name: str, values: np.ndarray, other_name: str, others: np.ndarray) -> None:
     if values.shape[1] != others.shape[1]:
         raise ValueError(
             f"{name} and {other_name} must have one width, got {values.shape[1]} and {others.shape[1]}."
         )
 
 
-def check_two_classes(name, labels):
+def check_two_classes(name: str, labels: np.ndarray) -> None:
     if len(np.unique(labels)) < 2:
         raise ValueError(f"{name} must hold at least two classes, got {labels.tolist()[0]!r} alone.")
 
 
-def positive_int(name, value) -> int:
+def positive_int(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be a positive int, got {value!r}.")
     return int(value)
 
 
-def positive_ints(name, values) -> tuple[int, ...]:
+def positive_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:
     values = tuple(positive_int(name, value) for value in values)
     if not values:
         raise ValueError(f"{name} must name at least one number, got none.")

@@ -1,4 +1,5 @@
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.evaluation.accuracies import accuracies
 from contrast.evaluation.inputs import positive_int, train_and_test
@@ -8,7 +9,12 @@ VOTES = 2**22  # entries held at once, of neighbours and of votes
 
 
 def knn_probe(
-    train_features, train_labels, test_features, test_labels, k: int = 20, temperature: float = 0.07
+    train_features: ArrayLike,
+    train_labels: ArrayLike,
+    test_features: ArrayLike,
+    test_labels: ArrayLike,
+    k: int = 20,
+    temperature: float = 0.07,
 ) -> dict[str, float]:
     r"""How well the nearest training rows tell the class, with nothing to train.
 

@@ -1,11 +1,12 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.evaluation.inputs import feature_matrix
 
 
-def linear_cka(x, y, debiased: bool = False) -> float:
+def linear_cka(x: ArrayLike, y: ArrayLike, debiased: bool = False) -> float:
     r"""How alike two representations of the same samples are: linear centred kernel alignment.
 
     With centred features X and Y,

@@ -1,7 +1,9 @@
 import logging
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -16,11 +18,11 @@ GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 def linear_probe(
-    train_features,
-    train_labels,
-    test_features,
-    test_labels,
-    C=None,  # noqa: N803
+    train_features: ArrayLike,
+    train_labels: ArrayLike,
+    test_features: ArrayLike,
+    test_labels: ArrayLike,
+    C: float | Sequence[float] | None = None,  # noqa: N803
     validation: float = 0.2,
     max_iter: int = 1000,
     seed: int = 0,

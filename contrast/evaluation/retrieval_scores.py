@@ -1,6 +1,8 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.evaluation.inputs import check_same_width, class_labels, feature_matrix, positive_ints
 from contrast.metrics.recall_at_k import TIE
@@ -10,13 +12,13 @@ ENTRIES = 2**20  # of the matrix of similarities held at once
 
 
 def retrieval_scores(
-    query_embeddings,
-    query_labels=None,
-    gallery_embeddings=None,
-    gallery_labels=None,
+    query_embeddings: ArrayLike,
+    query_labels: ArrayLike | None = None,
+    gallery_embeddings: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
     *,
-    relevance=None,
-    ks=(1, 5, 10),
+    relevance: Any = None,
+    ks: Sequence[int] = (1, 5, 10),
 ) -> dict[str, float]:
     r"""How high the relevant items of a gallery stand when it is sorted by cosine to each query.
 

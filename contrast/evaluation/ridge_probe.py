@@ -1,4 +1,7 @@
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.preprocessing import StandardScaler
@@ -9,7 +12,13 @@ from contrast.retrieval.nearest_neighbors import as_array
 GRID = tuple(10.0**power for power in range(-2, 6))
 
 
-def ridge_probe(train_features, train_targets, test_features, test_targets, alphas=GRID) -> dict[str, float]:
+def ridge_probe(
+    train_features: ArrayLike,
+    train_targets: ArrayLike,
+    test_features: ArrayLike,
+    test_targets: ArrayLike,
+    alphas: Sequence[float] = GRID,
+) -> dict[str, float]:
     r"""How well numbers can be read off frozen features by a linear map.
 
     Ridge regression on features scaled to mean 0 and variance 1 over the training part,

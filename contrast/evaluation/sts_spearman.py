@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from contrast.evaluation.inputs import check_same_width, feature_matrix
@@ -9,7 +10,7 @@ from contrast.retrieval.nearest_neighbors import as_array, unit
 ROUNDING = 1e-6  # cosines of float32 embeddings that differ by less are equal
 
 
-def sts_spearman(first, second, gold) -> float:
+def sts_spearman(first: ArrayLike, second: ArrayLike, gold: ArrayLike) -> float:
     r"""How well cosines order pairs as people do: semantic textual similarity (STS).
 
     Spearman's $\rho$ between $\cos(a_i, b_i)$ and the gold scores: the correlation of their ranks, of equal

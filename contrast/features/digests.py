@@ -5,7 +5,9 @@ import hashlib
 import json
 import re
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,16 +19,16 @@ _IRRELEVANT = {"shared_object_id", "build_config", "compile_config"}
 _CONSTANTS = (type(None), type(...), bool, int, float, complex, str, bytes, slice)
 
 
-def new_digest():
+def new_digest() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=16)
 
 
-def digest_of(*parts) -> str:
+def digest_of(*parts: Any) -> str:
     """The digest of strings, and of what `json` can write."""
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def add_array(digest, array: np.ndarray) -> None:
+def add_array(digest: hashlib.blake2b, array: np.ndarray) -> None:
     """Adds shape, dtype and bytes, block by block: the array may be a memory map."""
     if array.dtype.hasobject:
         raise TypeError("data must be arrays of numbers, got an array of Python objects.")
@@ -39,7 +41,7 @@ def add_array(digest, array: np.ndarray) -> None:
         digest.update(np.ascontiguousarray(array[start : start + rows]).tobytes())
 
 
-def add_file(digest, path: Path) -> None:
+def add_file(digest: hashlib.blake2b, path: Path) -> None:
     """Adds the name of a file without its folder, its size and all that it holds."""
     digest.update(json.dumps([path.name, path.stat().st_size]).encode())
     with path.open("rb") as file:
@@ -124,7 +126,7 @@ def _is_automatic(name, class_name):
     return re.fullmatch(rf"({re.escape(snake)}|keras_tensor)(_\d+)?", name) is not None
 
 
-def preprocessing_digest(preprocess, version: str) -> str:
+def preprocessing_digest(preprocess: Callable | None, version: str) -> str:
     """The digest of a function or layer, `None` among them.
 
     A function counts with its qualified name, its bytecode, its defaults, the values that it closes over, the

@@ -56,7 +56,7 @@ class Writer:
         rows: how many rows there will be.
     """
 
-    def __init__(self, folder: Path, rows: int):
+    def __init__(self, folder: Path, rows: int) -> None:
         self.folder, self.rows, self.done = folder, rows, 0
         self.tree, self.shapes, self.dtypes = None, [], []
         self.files, self.in_memory = [], []

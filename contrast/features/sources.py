@@ -1,7 +1,7 @@
 """What an encoder reads, one batch after the other, from arrays, files or a source of batches."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def source(data: Any, batch_size: int) -> "Arrays | Files | Batches":
 class Arrays:
     """Rows of one array, or of several in a dict; memory maps stay on disk."""
 
-    def __init__(self, data, batch_size):
+    def __init__(self, data: Any, batch_size: int) -> None:
         self.data, self.batch_size = _to_numpy(data), batch_size
         self.rows = _checked_rows(row_count(self.data))
 
@@ -48,7 +48,7 @@ class Arrays:
 class Files:
     """Lists of paths, which the preprocessing reads."""
 
-    def __init__(self, paths, batch_size):
+    def __init__(self, paths: Sequence[Path], batch_size: int) -> None:
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise FileNotFoundError(
@@ -60,7 +60,7 @@ class Files:
         """How many batches there are."""
         return -(-self.rows // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[Path]]:
+    def __iter__(self) -> Iterator[Sequence[Path]]:
         for start in range(0, self.rows, self.batch_size):
             yield self.paths[start : start + self.batch_size]
 
@@ -75,7 +75,7 @@ class Files:
 class Batches:
     """Batches of a `keras.utils.PyDataset` or of anything that can be iterated over twice."""
 
-    def __init__(self, data):
+    def __init__(self, data: Any) -> None:
         if not isinstance(data, keras.utils.PyDataset | Iterable):
             raise TypeError(
                 "data must be an array, a dict of arrays, a list of paths, or batches to iterate over, got "
@@ -88,7 +88,9 @@ class Batches:
             )
         if getattr(data, "shuffle", False) is True:
             raise ValueError("data must not be shuffled: features come in the order of its batches.")
-        self.data, self.rows, self.first_digest = data, None, None
+        self.data: Any = data
+        self.rows: int | None = None
+        self.first_digest: str | None = None
 
     def batches(self) -> int | None:
         """How many batches there are, if that is known."""
@@ -134,7 +136,8 @@ def row_count(tree: Any) -> int:
     Raises:
         ValueError: if they differ, or one has no rows at all.
     """
-    lengths = {len(array) if array.ndim else "a single number" for array in keras.tree.flatten(tree)}
+    arrays = keras.tree.flatten(tree)
+    lengths: set[Any] = {len(array) if array.ndim else "a single number" for array in arrays}
     if len(lengths) != 1 or "a single number" in lengths:
         raise ValueError(f"Arrays must have the same number of rows, got {sorted(map(str, lengths))}.")
     return lengths.pop()

@@ -1,6 +1,7 @@
 """Layers for contrastive models, and what they remember."""
 
 from contrast.layers.centering import Centering
+from contrast.layers.chunked_encoder import ChunkedEncoder, encode_in_chunks
 from contrast.layers.cross_attention_fusion import CrossAttentionFusion
 from contrast.layers.embedding_bank import EmbeddingBank, Nearest
 from contrast.layers.fold_views import FoldViews
@@ -15,6 +16,7 @@ from contrast.layers.temporal_conv import TemporalConv
 
 __all__ = [
     "Centering",
+    "ChunkedEncoder",
     "CrossAttentionFusion",
     "EmbeddingBank",
     "FoldViews",
@@ -28,4 +30,5 @@ __all__ = [
     "ScheduledTemperature",
     "Temperature",
     "TemporalConv",
+    "encode_in_chunks",
 ]

@@ -1,5 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
+
+from contrast import backend
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -21,7 +26,7 @@ class Centering(keras.Layer):
 
     Call: `(logits)` of shape `(..., dim)` returns logits - centre. The property `value` is the centre,
         float32 `(dim,)`, without gradient. `update(logits)` moves it towards the mean over all axes but the
-        last; under `tf.distribute` the replicas' centres are averaged.
+        last, and over all replicas.
 
     Raises:
         ValueError: if dim is below 1, momentum is outside [0, 1), or the last axis is not dim.
@@ -36,7 +41,7 @@ class Centering(keras.Layer):
     Reference: [Caron et al., 2021](https://arxiv.org/abs/2104.14294), equation 4.
     """
 
-    def __init__(self, dim, momentum=0.9, **kwargs):
+    def __init__(self, dim: int, momentum: float = 0.9, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if dim < 1:
             raise ValueError(f"dim must be at least 1, got {dim}.")
@@ -49,31 +54,33 @@ class Centering(keras.Layer):
             dtype="float32",
             autocast=False,
             trainable=False,
-            aggregation="mean",
             name="center",
         )
         self.built = True
 
     @property
-    def value(self):
+    def value(self) -> Tensor:
         # A copy: PyTorch refuses a backward pass through a variable that `update` has assigned since.
         return ops.stop_gradient(ops.copy(self.center))
 
-    def update(self, logits):
+    def update(self, logits: Tensor) -> None:
         """Moves the centre towards the mean of `logits`, `(..., dim)`; call it after the loss."""
         logits = ops.stop_gradient(ops.cast(ops.convert_to_tensor(logits), "float32"))
         self._check_width(logits)
-        mean = ops.mean(ops.reshape(logits, (-1, self.dim)), axis=0)
+        rows = ops.reshape(logits, (-1, self.dim))
+        total = backend.mean_over_replicas(ops.sum(rows, axis=0))
+        count = backend.mean_over_replicas(ops.cast(ops.shape(rows)[0], "float32"))
+        mean = total / count
         self.center.assign(self.momentum * ops.copy(self.center) + (1 - self.momentum) * mean)
 
-    def call(self, logits):
+    def call(self, logits: Tensor) -> Tensor:
         self._check_width(logits)
         return logits - ops.cast(self.value, logits.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dim": self.dim, "momentum": self.momentum}
 
     def _check_width(self, logits):

@@ -1,7 +1,11 @@
 import math
+from typing import Any
 
 import keras
 from keras import ops
+
+from contrast.seeds import apart
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -48,7 +52,16 @@ class CrossAttentionFusion(keras.Layer):
     Reference: [Liu et al., 2025](https://arxiv.org/abs/2502.20056), multi-view longitudinal fusion.
     """
 
-    def __init__(self, depth=3, heads=8, head_dim=None, mlp_dim=None, dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        depth: int = 3,
+        heads: int = 8,
+        head_dim: int | None = None,
+        mlp_dim: int | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, number in (
             ("depth", depth),
@@ -67,21 +80,29 @@ class CrossAttentionFusion(keras.Layer):
                 head_dim,
                 mlp_dim,
                 dropout,
-                None if seed is None else seed + number,
+                block_seed,
                 name=f"block_{number}",
                 dtype=self.dtype_policy,
             )
-            for number in range(depth)
+            for number, block_seed in enumerate(apart(seed, depth))
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=self.dtype_policy)
 
-    def build(self, anchors_shape, companions_shape, companion_mask_shape=None):
+    def build(
+        self, anchors_shape: Shape, companions_shape: Shape, companion_mask_shape: Shape | None = None
+    ) -> None:
         _check_shapes(anchors_shape, companions_shape, companion_mask_shape)
         shape = (None, None, anchors_shape[-1])
         for layer in (*self.blocks, self.norm):
             layer.build(shape)
 
-    def call(self, anchors, companions, companion_mask=None, training=None):
+    def call(
+        self,
+        anchors: Tensor,
+        companions: Tensor,
+        companion_mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         _check_shapes(anchors.shape, companions.shape, getattr(companion_mask, "shape", None))
         context, visible, accompanied = _side_by_side(companions, companion_mask)
         x = anchors
@@ -90,7 +111,7 @@ class CrossAttentionFusion(keras.Layer):
         x = self.norm(x)
         return x if accompanied is None else ops.where(accompanied[:, None, None], x, anchors)
 
-    def attention(self, anchors, companions, companion_mask=None):
+    def attention(self, anchors: Tensor, companions: Tensor, companion_mask: Tensor | None = None) -> Tensor:
         """How much each token of the anchor looks at each token of the companions, mean over the heads.
 
         Takes what a call takes.
@@ -117,10 +138,12 @@ class CrossAttentionFusion(keras.Layer):
             return weights
         return ops.where(accompanied[:, None, None, None, None], weights, ops.zeros_like(weights))
 
-    def compute_output_shape(self, anchors_shape, companions_shape, companion_mask_shape=None):
+    def compute_output_shape(
+        self, anchors_shape: Shape, companions_shape: Shape, companion_mask_shape: Shape | None = None
+    ) -> Shape:
         return tuple(anchors_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "depth": self.depth,
@@ -140,12 +163,20 @@ class CrossAttentionBlock(keras.Layer):
         `(batch, heads, tokens, source)`; where nothing is visible these are equal, and finite.
     """
 
-    def __init__(self, heads, head_dim=None, mlp_dim=None, dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        heads: int,
+        head_dim: int | None = None,
+        mlp_dim: int | None = None,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.heads, self.head_dim, self.mlp_dim = heads, head_dim, mlp_dim
         self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
 
-    def build(self, tokens_shape):
+    def build(self, tokens_shape: Shape) -> None:
         dim = tokens_shape[-1]
         head_dim, hidden = self.head_dim or dim // 4, self.mlp_dim or dim
         if not head_dim:
@@ -173,7 +204,9 @@ class CrossAttentionBlock(keras.Layer):
         x = ops.reshape(x, (*ops.shape(x)[:2], self.heads, x.shape[-1] // self.heads))
         return ops.transpose(x, (0, 2, 1, 3))
 
-    def call(self, tokens, context, visible=None, training=None):
+    def call(
+        self, tokens: Tensor, context: Tensor, visible: Tensor | None = None, training: bool | None = None
+    ) -> tuple[Tensor, Tensor]:
         context = self.context_norm(context)
         queries = self._heads_of(self.query(self.query_norm(tokens)))
         keys, values = self._heads_of(self.key(context)), self._heads_of(self.value(context))

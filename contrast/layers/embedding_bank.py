@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.data.files import whole_file
 
@@ -48,7 +49,7 @@ class EmbeddingBank:
     ('Bob',)
     """
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int) -> None:
         if dim < 1:
             raise ValueError(f"dim must be at least 1, got {dim}.")
         self.dim = dim
@@ -69,7 +70,7 @@ class EmbeddingBank:
         """All keys, in the order in which they were first added."""
         return tuple(self._stored)
 
-    def add(self, key: str | int, embeddings) -> None:
+    def add(self, key: str | int, embeddings: ArrayLike) -> None:
         """Adds one embedding `(dim,)` or several `(n, dim)` to those of a key.
 
         Raises:
@@ -110,7 +111,7 @@ class EmbeddingBank:
 
         return self._each(keys, most_central)
 
-    def nearest(self, queries, keys: Sequence[str | int] | None = None) -> Nearest:
+    def nearest(self, queries: ArrayLike, keys: Sequence[str | int] | None = None) -> Nearest:
         """The stored embedding with the largest cosine to each query.
 
         Args:

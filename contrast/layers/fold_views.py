@@ -1,5 +1,9 @@
+from typing import Any, Self
+
 import keras
 from keras import ops
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -21,26 +25,26 @@ class FoldViews(keras.Layer):
     (4, 2, 16)
     """
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: keras.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.layer = layer
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if not self.layer.built:
             self.layer.build((None, *input_shape[2:]))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         batch, views = ops.shape(inputs)[:2]
         folded = ops.reshape(inputs, (-1, *inputs.shape[2:]))
         outputs = self.layer(folded, training=training)
         return ops.reshape(outputs, (batch, views, *outputs.shape[1:]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], *self.layer.compute_output_shape((None, *input_shape[2:]))[1:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "layer": keras.saving.deserialize_keras_object(config["layer"])})

@@ -1,5 +1,9 @@
+from typing import Any
+
 import keras
 from keras import ops
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -24,7 +28,7 @@ class LogitBias(keras.Layer):
     Reference: [Zhai et al., 2023](https://arxiv.org/abs/2303.15343), section 3.2: start -10.
     """
 
-    def __init__(self, initial=-10.0, **kwargs):
+    def __init__(self, initial: float = -10.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.initial = initial
         self.bias = self.add_weight(
@@ -37,14 +41,14 @@ class LogitBias(keras.Layer):
         self.built = True
 
     @property
-    def value(self):
+    def value(self) -> Tensor:
         return ops.convert_to_tensor(self.bias)
 
-    def call(self, logits):
+    def call(self, logits: Tensor) -> Tensor:
         return logits + ops.cast(self.value, logits.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "initial": self.initial}

@@ -3,6 +3,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from contrast import backend
+from contrast.typing import Tensor
+
 
 class QueueContents(NamedTuple):
     """What `MemoryQueue.read` returns: tensors without gradient.
@@ -34,10 +37,11 @@ class MemoryQueue(keras.Layer):
     ```
 
     The order of the places is that of the ring, not that of time. Embeddings are stored as they are, in
-    float32 whatever the policy. Replicas of `tf.distribute` are not gathered.
+    float32 whatever the policy. On several replicas each stores the rows of all: their queues are equal.
 
     Args:
-        size: places of the queue, of each group if there are groups; at least the largest batch.
+        size: places of the queue, of each group if there are groups; at least the largest batch, that of all
+            replicas together.
         dim: width of the embeddings.
         groups: how many queues are kept side by side, for instance one a class; `None`: a single one.
 
@@ -54,7 +58,7 @@ class MemoryQueue(keras.Layer):
     Reference: [He et al., 2020](https://arxiv.org/abs/1911.05722), section 3.2.
     """
 
-    def __init__(self, size, dim, groups=None, **kwargs):
+    def __init__(self, size: int, dim: int, groups: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if min(size, dim, 1 if groups is None else groups) < 1:
             raise ValueError(f"size, dim and groups must be at least 1, got {size}, {dim} and {groups}.")
@@ -82,7 +86,9 @@ class MemoryQueue(keras.Layer):
         )
         self.built = True
 
-    def enqueue(self, embeddings, ids=None, group=None):
+    def enqueue(
+        self, embeddings: Tensor, ids: Tensor | None = None, group: int | Tensor | None = None
+    ) -> None:
         """Stores a batch in the place of the oldest embeddings.
 
         Args:
@@ -106,21 +112,21 @@ class MemoryQueue(keras.Layer):
                 f"A batch of {length} does not fit into a queue of size {self.size}; make the queue larger "
                 "or the batch smaller."
             )
-        embeddings = ops.stop_gradient(embeddings)[-self.size :]
-        batch = ops.shape(embeddings)[0]
         self._check_group(group, required=True)
-        if ids is None:
-            ids = ops.full((batch,), -1, "int32")
-        else:
-            ids = _integers("ids", ids, [(length,)])[-self.size :]
-        group = _integers("group", 0 if group is None else group, [(), (length,)])
-        group = group[-self.size :] if len(group.shape) else ops.broadcast_to(group, (batch,))
+        ids = None if ids is None else _integers("ids", ids, [(length,)])
+        groups = _integers("group", 0 if group is None else group, [(), (length,)])
+        if len(groups.shape):
+            groups = backend.gather(groups)[-self.size :]
+        embeddings = backend.gather(ops.stop_gradient(embeddings))[-self.size :]
+        batch = ops.shape(embeddings)[0]
+        ids = ops.full((batch,), -1, "int32") if ids is None else backend.gather(ids)[-self.size :]
+        groups = ops.broadcast_to(groups, (batch,))
 
-        member = ops.equal(group[:, None], ops.arange(self._rings, dtype="int32")[None, :])
+        member = ops.equal(groups[:, None], ops.arange(self._rings, dtype="int32")[None, :])
         stored, member = ops.any(member, axis=1), ops.cast(member, "int32")
         counts = ops.copy(self.counts)
         order = ops.cumsum(member, axis=0) - 1 + counts[None, :]
-        place = ops.cast(ops.sum(member * order, axis=1) % self.size, "int32") + group * self.size
+        place = ops.cast(ops.sum(member * order, axis=1) % self.size, "int32") + groups * self.size
         place = ops.where(stored, place, self._rings * self.size)[:, None]
         embeddings = ops.where(stored[:, None], embeddings, 0.0)
         ids = ops.where(stored, ids, -1)
@@ -129,7 +135,7 @@ class MemoryQueue(keras.Layer):
         counts = counts + ops.cast(ops.sum(member, axis=0), "int32")
         self.counts.assign(ops.where(counts >= 2 * self.size, counts - self.size, counts))
 
-    def read(self, group=None):
+    def read(self, group: int | Tensor | None = None) -> QueueContents:
         """Returns a copy of the content, which later calls of `enqueue` do not change.
 
         Args:
@@ -155,7 +161,7 @@ class MemoryQueue(keras.Layer):
             contents = (ops.take(content, group, axis=0) for content in contents)
         return QueueContents(*contents)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size, "dim": self.dim, "groups": self.groups}
 
     def _check_group(self, group, required):

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any, Self
+
 import keras
 import numpy as np
 from keras import ops
@@ -60,7 +63,14 @@ class MomentumEncoder(keras.Layer):
         [Grill et al., 2020](https://arxiv.org/abs/2006.07733).
     """
 
-    def __init__(self, encoder, momentum=0.99, batch_statistics="own", copy_first=False, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        momentum: float | Callable[[Any], Any] = 0.99,
+        batch_statistics: str = "own",
+        copy_first: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(encoder, keras.Layer):
             raise TypeError(f"encoder must be a layer or model, got {type(encoder).__name__}.")
@@ -90,15 +100,15 @@ class MomentumEncoder(keras.Layer):
         self.built = True
 
     @property
-    def trainable(self):
+    def trainable(self) -> bool:
         """Always `False`; setting it has no effect."""
         return False
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         pass
 
-    def update(self, student):
+    def update(self, student: keras.Layer) -> None:
         """Moves the teacher towards the student by one step.
 
         Call it outside any layer's `call`, where weights may be seen in half precision.
@@ -130,16 +140,16 @@ class MomentumEncoder(keras.Layer):
             ours.assign(ops.where(is_first, student_value, value) if self.copy_first else value)
         self.step.assign(ops.copy(self.step) + 1)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         inputs = keras.tree.map_structure(ops.stop_gradient, inputs)
         if self.batch_statistics != "own":
             training = False
         return keras.tree.map_structure(ops.stop_gradient, self.encoder(inputs, training=training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return self.encoder.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         momentum = self.momentum
         if callable(momentum):
             momentum = keras.saving.serialize_keras_object(momentum)
@@ -152,7 +162,7 @@ class MomentumEncoder(keras.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = {**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])}
         if isinstance(config["momentum"], dict):
             config["momentum"] = keras.saving.deserialize_keras_object(config["momentum"])

@@ -1,7 +1,11 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.ops import l2_normalize
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -36,14 +40,14 @@ class ProjectionHead(keras.Layer):
 
     def __init__(
         self,
-        dims=(512, 128),
-        activation="relu",
-        batch_norm=False,
-        use_bias=True,
-        normalize=False,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
-    ):
+        dims: Sequence[int] = (512, 128),
+        activation: str | Callable[[Any], Any] | None = "relu",
+        batch_norm: bool = False,
+        use_bias: bool | Sequence[bool] = True,
+        normalize: bool = False,
+        kernel_initializer: str | dict | keras.initializers.Initializer = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         dims = tuple(int(dim) for dim in dims)
         biases = (use_bias,) * len(dims) if isinstance(use_bias, bool) else tuple(use_bias)
@@ -69,14 +73,14 @@ class ProjectionHead(keras.Layer):
             for _ in (dims[:-1] if batch_norm else ())
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         for number, dense in enumerate(self.dense):
             dense.build(input_shape)
             input_shape = dense.compute_output_shape(input_shape)
             if number < len(self.norms):
                 self.norms[number].build(input_shape)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         x = inputs
         for number, dense in enumerate(self.dense):
             x = dense(x)
@@ -87,10 +91,10 @@ class ProjectionHead(keras.Layer):
             x = self.activation(x)
         return ops.cast(l2_normalize(x), x.dtype) if self.normalize else x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.dims[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "dims": self.dims,

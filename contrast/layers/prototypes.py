@@ -1,7 +1,11 @@
+from typing import Any
+
 import keras
 from keras import ops
 
+from contrast import backend
 from contrast.ops import l2_normalize, sinkhorn
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -36,7 +40,9 @@ class Prototypes(keras.Layer):
     Reference: [Caron et al., 2020](https://arxiv.org/abs/2006.09882)
     """
 
-    def __init__(self, count, dim, temperature=0.05, iterations=3, **kwargs):
+    def __init__(
+        self, count: int, dim: int, temperature: float = 0.05, iterations: int = 3, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if min(count, dim, iterations) < 1:
             raise ValueError(
@@ -56,10 +62,10 @@ class Prototypes(keras.Layer):
         self.built = True
 
     @property
-    def vectors(self):
+    def vectors(self) -> Tensor:
         return l2_normalize(ops.convert_to_tensor(self.prototypes))
 
-    def call(self, inputs, frozen=None):
+    def call(self, inputs: Tensor, frozen: bool | Tensor | None = None) -> Tensor:
         if inputs.shape[-1] != self.dim:
             raise ValueError(
                 f"inputs must have {self.dim} entries along the last axis, got shape {tuple(inputs.shape)}."
@@ -70,15 +76,30 @@ class Prototypes(keras.Layer):
             vectors = ops.where(frozen, ops.stop_gradient(vectors), vectors)
         return ops.cast(ops.matmul(embeddings, ops.transpose(vectors)), self.compute_dtype)
 
-    def assign(self, scores):
-        """Sinkhorn's assignment of the samples behind `scores`, `(samples, count)`, without gradient."""
-        scores = ops.stop_gradient(ops.convert_to_tensor(scores))
-        return sinkhorn(scores, self.temperature, self.iterations)
+    def assign(self, scores: Tensor, earlier: Tensor | None = None) -> Tensor:
+        """Sinkhorn's assignment of the samples behind `scores`, together with those of all replicas.
 
-    def compute_output_shape(self, input_shape):
+        Args:
+            scores: `(samples, count)`; gradients stop here.
+            earlier: scores `(n, count)` of further samples, which take part and are not returned; the same on
+                all replicas, as those of a queue are. Or `None`.
+
+        Returns:
+            A float32 tensor `(samples, count)`.
+        """
+        own = ops.stop_gradient(ops.convert_to_tensor(scores))
+        scores = backend.gather(own)
+        if earlier is None:
+            return backend.own_rows(sinkhorn(scores, self.temperature, self.iterations), own)
+        earlier = ops.stop_gradient(ops.convert_to_tensor(earlier))
+        together = ops.concatenate([earlier, scores])
+        codes = sinkhorn(together, self.temperature, self.iterations)[ops.shape(earlier)[0] :]
+        return backend.own_rows(codes, own)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.count)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "count": self.count,

@@ -1,5 +1,10 @@
+from collections.abc import Callable
+from typing import Any, Self
+
 import keras
 from keras import ops
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -51,7 +56,7 @@ class ScheduledTemperature(keras.Layer):
         between 0.1 and 1.
     """
 
-    def __init__(self, schedule, minimum=0.01, **kwargs):
+    def __init__(self, schedule: Callable[[Any], Any], minimum: float = 0.01, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not callable(schedule):
             raise TypeError(
@@ -67,22 +72,22 @@ class ScheduledTemperature(keras.Layer):
         self.built = True
 
     @property
-    def value(self):
+    def value(self) -> Tensor:
         # A copy: PyTorch refuses a backward pass through a variable that `update` has assigned since.
         temperature = ops.cast(self.schedule(ops.copy(self.step)), "float32")
         return ops.stop_gradient(ops.maximum(temperature, self.minimum))
 
-    def update(self):
+    def update(self) -> None:
         """Goes to the next step; call it once a training step, after the loss."""
         self.step.assign(ops.copy(self.step) + 1)
 
-    def call(self, similarity):
+    def call(self, similarity: Tensor) -> Tensor:
         return similarity / ops.cast(self.value, similarity.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "schedule": keras.saving.serialize_keras_object(self.schedule),
@@ -90,5 +95,5 @@ class ScheduledTemperature(keras.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "schedule": keras.saving.deserialize_keras_object(config["schedule"])})

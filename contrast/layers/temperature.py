@@ -1,7 +1,10 @@
 import math
+from typing import Any
 
 import keras
 from keras import ops
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -34,7 +37,9 @@ class Temperature(keras.Layer):
         0.01.
     """
 
-    def __init__(self, initial=0.07, minimum=0.01, maximum=10.0, **kwargs):
+    def __init__(
+        self, initial: float = 0.07, minimum: float = 0.01, maximum: float = 10.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 < minimum <= initial <= maximum:
             raise ValueError(
@@ -52,20 +57,20 @@ class Temperature(keras.Layer):
         self.built = True
 
     @property
-    def value(self):
+    def value(self) -> Tensor:
         low, high = -math.log(self.maximum), -math.log(self.minimum)
         weight = ops.convert_to_tensor(self.log_inverse)
         # The value is clipped; the gradient passes, so that a weight outside the bounds can come back.
         clipped = weight + ops.stop_gradient(ops.clip(weight, low, high) - weight)
         return ops.exp(-clipped)
 
-    def call(self, similarity):
+    def call(self, similarity: Tensor) -> Tensor:
         return similarity / ops.cast(self.value, similarity.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "initial": self.initial,

@@ -1,7 +1,11 @@
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
+
+from contrast.typing import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -46,13 +50,13 @@ class TemporalConv(keras.Layer):
 
     def __init__(
         self,
-        filters,
-        spec=("K5", "P2", "K5", "P2"),
-        masked_normalization=False,
-        momentum=0.9,
-        epsilon=1e-5,
-        **kwargs,
-    ):
+        filters: int,
+        spec: Sequence[str] = ("K5", "P2", "K5", "P2"),
+        masked_normalization: bool = False,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if filters < 1:
             raise ValueError(f"filters must be at least 1, got {filters}.")
@@ -74,7 +78,7 @@ class TemporalConv(keras.Layer):
             for number in range(len(self.convolutions))
         ]
 
-    def token_count(self, steps):
+    def token_count(self, steps: int | Tensor) -> int | Tensor:
         """How many tokens that many steps give, at least 0; an int, or integers elementwise."""
         for kind, size in self._blocks:
             steps = steps - size + 1 if kind == "K" else steps // size
@@ -96,7 +100,7 @@ class TemporalConv(keras.Layer):
                 "shorter clips."
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self._check_steps(input_shape)
         channels = input_shape[-1]
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
@@ -105,7 +109,7 @@ class TemporalConv(keras.Layer):
             channels = self.filters
         self.built = True
 
-    def call(self, x, mask=None, training=None):
+    def call(self, x: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
         self._check_steps(x.shape)
         if not self.masked_normalization:
             mask = None
@@ -122,19 +126,19 @@ class TemporalConv(keras.Layer):
             x = ops.relu(norm.call(convolution.call(x), training=training, mask=mask))
         return x
 
-    def compute_mask(self, x, mask=None):
+    def compute_mask(self, x: Tensor, mask: Tensor | None = None) -> Tensor | None:
         if mask is None:
             return None
         for block in self._blocks:
             mask = _last_steps(mask, block)
         return ops.cast(mask, "bool")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         self._check_steps(input_shape)
         steps = input_shape[1]
         return (input_shape[0], None if steps is None else self.token_count(steps), self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

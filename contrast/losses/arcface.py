@@ -1,9 +1,11 @@
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from contrast.losses.margin_softmax import MarginSoftmax
+from contrast.typing import Tensor
 
 _ROUNDING = 1e-6  # of a squared sine
 
@@ -44,20 +46,20 @@ class ArcFace(MarginSoftmax):
 
     def __init__(
         self,
-        classes,
-        dim,
-        margin=0.5,
-        scale=64.0,
-        sampled_classes=None,
-        seed=0,
-        reduction="mean",
-        **kwargs,
-    ):
+        classes: int,
+        dim: int,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        sampled_classes: int | None = None,
+        seed: int = 0,
+        reduction: str | None = "mean",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(classes, dim, margin, scale, sampled_classes, seed, reduction, **kwargs)
         if margin > math.pi:
             raise ValueError(f"margin must be at most pi, in radians, got {margin}.")
 
-    def with_margin(self, cosines):
+    def with_margin(self, cosines: Tensor) -> Tensor:
         squares = 1.0 - ops.square(cosines)
         apart = ops.greater(squares, _ROUNDING)
         sines = ops.where(apart, ops.sqrt(ops.where(apart, squares, 1.0)), 0.0)

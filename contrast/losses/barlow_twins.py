@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.two_views import TwoViewStatistics, off_diagonal, weighted_mean
+from contrast.typing import Tensor
 
 EPSILON = 1e-5  # of the batch normalisation in the official code
 
@@ -39,20 +42,20 @@ class BarlowTwins(TwoViewStatistics):
     Reference: [Zbontar et al., 2021](https://arxiv.org/abs/2103.03230), equations 1 and 2.
     """
 
-    def __init__(self, redundancy=5e-3, name="barlow_twins"):
+    def __init__(self, redundancy: float = 5e-3, name: str = "barlow_twins") -> None:
         super().__init__(name)
         if not redundancy >= 0:
             raise ValueError(f"redundancy must be at least 0, got {redundancy}.")
         self.redundancy = redundancy
 
-    def call(self, a, b, weights):
+    def call(self, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
         a, b = _standardized(a, weights), _standardized(b, weights)
         c = ops.matmul(ops.transpose(weights[:, None] * a), b)
         c = ops.divide_no_nan(c, ops.sum(weights))
         on_diagonal = ops.sum(ops.square(1.0 - ops.diagonal(c)))
         return on_diagonal + self.redundancy * ops.sum(ops.square(off_diagonal(c)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "redundancy": self.redundancy}
 
 

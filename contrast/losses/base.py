@@ -1,7 +1,9 @@
 """What the losses over ids have in common."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,11 +13,13 @@ from contrast.losses.inputs import as_views, integer_ids
 from contrast.losses.negatives import References
 from contrast.ops import (
     TILE_SIZE,
+    Pairs,
     count_positives,
     l2_normalize,
     positive_competition,
     row_statistics,
 )
+from contrast.typing import Tensor
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "sum_over_batch_size", "sum", "none", None)
 SAME_ID = ("positive", "ignore", "shared")
@@ -46,13 +50,13 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        temperature=0.1,
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name=None,
-    ):
+        temperature: float | keras.Layer = 0.1,
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name, reduction="none")
         self._dtype = "float32"
         if isinstance(temperature, int | float) and not temperature > 0:
@@ -69,16 +73,21 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __call__(
         self,
-        y_true,
-        y_pred,
-        sample_weight=None,
+        y_true: Tensor | None,
+        y_pred: Tensor,
+        sample_weight: Tensor | None = None,
         *,
-        negatives=None,
-        candidate_mask=None,
-        references=None,
-        **masks,
-    ):
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        references: tuple[Tensor, Tensor, Tensor | None] | None = None,
+        gathered: bool = False,
+        **masks: Any,
+    ) -> Tensor:
         """Computes the loss.
+
+        On several replicas (`contrast.distribution`) it is the loss of the global batch: samples, ids,
+        weights and each sample's own negatives are gathered from all, with their gradients. Shared negatives
+        and references, as from a queue, are taken to be equal on all.
 
         Args:
             y_true: int tensor `(batch,)` of ids, or `None`: every sample is its own id.
@@ -90,13 +99,16 @@ class ContrastiveLoss(keras.losses.Loss):
                 `False` at row i, column j leaves sample j out of what sample i's anchors see.
             references: further candidates with an id, as `contrast.layers.MemoryQueue.read` returns them:
                 embeddings `(n, dim)`, integer ids `(n,)` and which are valid, bool `(n,)` or `None`.
+            gathered: everything given is of the global batch already, as `contrast.distribution.gather` makes
+                it: the only way to give masks or targets of pairs on several replicas.
             **masks: what the subclass's `call` knows beside these.
 
         Returns:
-            A float32 scalar, or the losses themselves with `reduction="none"`.
+            A float32 scalar, or with `reduction="none"` the losses of this replica's samples themselves.
 
         Raises:
-            ValueError: if shapes do not fit together or the batch is empty.
+            ValueError: if shapes do not fit together, the batch is empty, or pairs of one replica's samples
+                alone are given on several.
             TypeError: if ids are no integers, or `compile` was given a loss that holds a layer.
         """
         held = self._held_layer()
@@ -107,7 +119,12 @@ class ContrastiveLoss(keras.losses.Loss):
                 "the loss from it in the model's compute_loss."
             )
         with keras.name_scope(self.name):
-            y_pred = as_views(y_pred)
+            y_pred = own = as_views(y_pred)
+            if backend.replica_count() > 1 and not gathered:
+                self._check_no_pairs(y_true, candidate_mask, masks)
+                y_pred, y_true, sample_weight = map(backend.gather, (y_pred, y_true, sample_weight))
+                if negatives is not None and len(negatives.shape) == 3:
+                    negatives = backend.gather(negatives)
             y_true = self.check_targets(y_true, y_pred)
             if negatives is not None:
                 negatives = self._negatives(negatives, y_pred)
@@ -117,13 +134,23 @@ class ContrastiveLoss(keras.losses.Loss):
                 masks["references"] = self._references(references, y_true, y_pred)
             losses, counts = self.call(y_true, y_pred, negatives, candidate_mask, **masks)
             counts = ops.ones_like(losses) if self.no_positive == "zero" else ops.cast(counts, "float32")
-            return reduce_losses(losses, counts, sample_weight, self.reduction)
+            reduced = reduce_losses(losses, counts, sample_weight, self.reduction)
+            return reduced if gathered or len(reduced.shape) == 0 else backend.own_rows(reduced, own)
 
-    def check_targets(self, y_true, y_pred):
+    def check_targets(self, y_true: Tensor | None, y_pred: Tensor) -> Tensor | None:
         """`y_true` as int tensor `(batch,)` or `None`; a subclass with other targets overrides this."""
         return integer_ids(y_true, y_pred.shape[0])
 
-    def anchor_losses(self, rows, columns, pairs, row_negatives=None, *, form="out", separate=False):
+    def anchor_losses(
+        self,
+        rows: Tensor,
+        columns: Tensor | None,
+        pairs: Pairs,
+        row_negatives: Tensor | None = None,
+        *,
+        form: str = "out",
+        separate: bool = False,
+    ) -> tuple[Tensor, Tensor]:
         """The loss of each row of logits.
 
         Args:
@@ -159,18 +186,18 @@ class ContrastiveLoss(keras.losses.Loss):
             losses = log_candidates - positives / weight
         return ops.where(counts, losses, ops.zeros_like(losses)), counts
 
-    def scale(self, embeddings, power=1.0):
+    def scale(self, embeddings: Tensor, power: float = 1.0) -> Tensor:
         """Multiplies embeddings by (1 / temperature) ** power."""
         temperature = self.temperature
         if isinstance(temperature, keras.Layer):
             temperature = temperature.value
         return embeddings * ops.power(1.0 / ops.cast(temperature, "float32"), power)
 
-    def prepare(self, embeddings):
+    def prepare(self, embeddings: Tensor) -> Tensor:
         """Embeddings as they enter the dot product, temperature not included."""
         return l2_normalize(embeddings) if self.normalize else embeddings
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         held = self._held_layer()
         if held is not None:
             raise TypeError(
@@ -185,6 +212,20 @@ class ContrastiveLoss(keras.losses.Loss):
             "reduction": self.reduction,
             "name": self.name,
         }
+
+    def _check_no_pairs(self, y_true, candidate_mask, masks):
+        """ValueError if something speaks of pairs, of which a replica knows its own samples' only."""
+        given = [
+            name for name, mask in {"candidate_mask": candidate_mask, **masks}.items() if mask is not None
+        ]
+        if y_true is not None and len(ops.shape(y_true)) == 2:
+            given.append("y_true (batch, batch)")
+        if given:
+            raise ValueError(
+                f"{self.name} cannot read {', '.join(given)} of one replica's samples on several replicas; "
+                "gather embeddings and ids with contrast.distribution.gather, make pairs of the global "
+                "batch, and call the loss with gathered=True."
+            )
 
     def _negatives(self, negatives, y_pred):
         negatives = ops.cast(ops.convert_to_tensor(negatives), "float32")
@@ -213,7 +254,7 @@ class ContrastiveLoss(keras.losses.Loss):
         valid = ops.ones_like(ids, "bool") if valid is None else ops.cast(valid, "bool")
         return References(self.prepare(embeddings), ids, valid)
 
-    def without_lonely_columns(self, pairs, rows, columns):
+    def without_lonely_columns(self, pairs: Pairs, rows: Tensor, columns: Tensor) -> Pairs:
         """With `no_positive="drop"`, the pairs without the samples that have no positive."""
         if self.no_positive != "drop":
             return pairs
@@ -229,8 +270,22 @@ class ContrastiveLoss(keras.losses.Loss):
         return next((value for value in vars(self).values() if isinstance(value, keras.Layer)), None)
 
 
-def reduce_losses(losses, counts, sample_weight, reduction):
-    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts`: the weight of each in a mean."""
+def reduce_gathered(
+    losses: Tensor, counts: Tensor, sample_weight: Tensor | None, reduction: str | None
+) -> Tensor:
+    """`reduce_losses` of the samples of all replicas, or of this one's with `reduction="none"`."""
+    if reduction not in ("none", None):
+        losses, counts, sample_weight = map(backend.gather, (losses, counts, sample_weight))
+    return reduce_losses(losses, counts, sample_weight, reduction)
+
+
+def reduce_losses(
+    losses: Tensor, counts: Tensor, sample_weight: Tensor | None, reduction: str | None
+) -> Tensor:
+    """Losses `(batch, anchors)` reduced as `ContrastiveLoss` says; `counts`: the weight of each in a mean.
+
+    Every replica reduces the losses of the global batch, so that a sum is divided by the replicas, too.
+    """
     weights = counts
     if sample_weight is not None:
         weights = counts * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1))
@@ -239,12 +294,12 @@ def reduce_losses(losses, counts, sample_weight, reduction):
         return losses[:, 0] if losses.shape[1] == 1 else losses
     total = ops.sum(losses)
     if reduction == "sum":
-        return total
+        return total / backend.replica_count()
     norm = ops.sum(counts if reduction == "sum_over_batch_size" else weights)
     return ops.divide_no_nan(total, norm) / backend.replica_count()
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")

@@ -1,8 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.metric_loss import MetricLoss, any_of
+from contrast.losses.miners import Miner
 from contrast.ops import TILE_SIZE, masked_log_sum_exp
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -38,14 +42,20 @@ class Circle(MetricLoss):
     """
 
     def __init__(
-        self, margin=0.4, gamma=80.0, miner=None, tile_size=TILE_SIZE, reduction="mean", name="circle"
-    ):
+        self,
+        margin: float = 0.4,
+        gamma: float = 80.0,
+        miner: Miner | None = None,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "circle",
+    ) -> None:
         super().__init__("cosine", True, miner, tile_size, reduction, name)
         if not gamma > 0:
             raise ValueError(f"gamma must be positive, got {gamma}.")
         self.margin, self.gamma = margin, gamma
 
-    def row_terms(self, distances, positives, negatives):
+    def row_terms(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
         similarities = 1.0 - distances
         fixed = ops.stop_gradient(similarities)
         pull = -self.gamma * ops.relu(1.0 + self.margin - fixed) * (similarities - 1.0 + self.margin)
@@ -53,7 +63,7 @@ class Circle(MetricLoss):
         losses = ops.softplus(masked_log_sum_exp(pull, positives) + masked_log_sum_exp(push, negatives))
         return losses, any_of(positives) * any_of(negatives)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["distance"], config["normalize"]
         return {**config, "margin": self.margin, "gamma": self.gamma}

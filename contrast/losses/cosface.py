@@ -1,6 +1,9 @@
+from typing import Any
+
 import keras
 
 from contrast.losses.margin_softmax import MarginSoftmax
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -34,16 +37,16 @@ class CosFace(MarginSoftmax):
 
     def __init__(
         self,
-        classes,
-        dim,
-        margin=0.35,
-        scale=64.0,
-        sampled_classes=None,
-        seed=0,
-        reduction="mean",
-        **kwargs,
-    ):
+        classes: int,
+        dim: int,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        sampled_classes: int | None = None,
+        seed: int = 0,
+        reduction: str | None = "mean",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(classes, dim, margin, scale, sampled_classes, seed, reduction, **kwargs)
 
-    def with_margin(self, cosines):
+    def with_margin(self, cosines: Tensor) -> Tensor:
         return cosines - self.margin

@@ -1,9 +1,12 @@
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from contrast.layers.memory_queue import MemoryQueue
 from contrast.losses.base import ContrastiveLoss
 from contrast.losses.inputs import as_views, integer_ids
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -42,7 +45,7 @@ class CrossBatchMemory(keras.Layer):
     Reference: [Wang et al., 2020](https://arxiv.org/abs/1912.06798)
     """
 
-    def __init__(self, loss, size, dim, **kwargs):
+    def __init__(self, loss: ContrastiveLoss, size: int, dim: int, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         if not isinstance(loss, ContrastiveLoss):
@@ -51,24 +54,32 @@ class CrossBatchMemory(keras.Layer):
         self.queue = MemoryQueue(size, dim)
         self.built = True
 
-    def __call__(self, ids, embeddings, sample_weight=None, **kwargs):
+    def __call__(
+        self, ids: Tensor | None, embeddings: Tensor, sample_weight: Tensor | None = None, **kwargs: Any
+    ) -> Tensor:
         embeddings = as_views(embeddings)
         if ids is None:
             raise ValueError(f"{self.name} needs the id of each sample, got None.")
         ids = integer_ids(ids, embeddings.shape[0], "ids")
         return super().__call__(ids, embeddings, sample_weight=sample_weight, **kwargs)
 
-    def call(self, ids, embeddings, sample_weight=None, training=True):
+    def call(
+        self,
+        ids: Tensor | None,
+        embeddings: Tensor,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         value = self.loss(ids, embeddings, sample_weight, references=self.queue.read())
         if training:
             views = embeddings.shape[1]
             self.queue.enqueue(ops.reshape(embeddings, (-1, self.dim)), ops.repeat(ids, views))
         return value
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         loss = keras.saving.serialize_keras_object(self.loss)
         return {**super().get_config(), "loss": loss, "size": self.size, "dim": self.dim}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})

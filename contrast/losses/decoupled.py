@@ -1,11 +1,14 @@
 from dataclasses import replace
+from typing import Any
 
 import keras
 from keras import ops
 
 from contrast.losses.base import check_choice
+from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
-from contrast.ops import TILE_SIZE, row_statistics
+from contrast.ops import TILE_SIZE, Pairs, row_statistics
+from contrast.typing import Tensor
 
 WEIGHTINGS = (None, "von_mises")
 
@@ -50,16 +53,16 @@ class DecoupledContrastive(OneSided):
 
     def __init__(
         self,
-        temperature=0.1,
-        weighting=None,
-        sigma=0.5,
-        same_id="positive",
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="decoupled_contrastive",
-    ):
+        temperature: float | keras.Layer = 0.1,
+        weighting: str | None = None,
+        sigma: float = 0.5,
+        same_id: str = "positive",
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "decoupled_contrastive",
+    ) -> None:
         super().__init__(temperature, normalize, no_positive, tile_size, reduction, name)
         check_choice("weighting", weighting, WEIGHTINGS)
         check_choice("same_id", same_id, ("positive", "ignore"))
@@ -67,7 +70,14 @@ class DecoupledContrastive(OneSided):
             raise ValueError(f"sigma must be positive, got {sigma}.")
         self.weighting, self.sigma, self.same_id = weighting, sigma, same_id
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None, references=None):
+    def call(
+        self,
+        ids: Tensor | None,
+        y_pred: Tensor,
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         ignore = self.same_id == "ignore"
         if y_pred.shape[1] == 1 and (ids is None or ignore):
             raise ValueError(
@@ -78,7 +88,9 @@ class DecoupledContrastive(OneSided):
             ids, y_pred, negatives, candidate_mask, references=references, ignore_same_id=ignore
         )
 
-    def anchor_losses(self, rows, columns, pairs, row_negatives=None):
+    def anchor_losses(
+        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         pairs = self.without_lonely_columns(pairs, rows, columns)
         statistics = row_statistics(
             rows, columns, replace(pairs, negatives_only=True), tile_size=self.tile_size
@@ -93,14 +105,14 @@ class DecoupledContrastive(OneSided):
             positives = positives * self.von_mises_weights(positives, counts)
         return ops.where(counts, log_negatives - positives, 0.0), counts
 
-    def von_mises_weights(self, logits, counts):
+    def von_mises_weights(self, logits: Tensor, counts: Tensor) -> Tensor:
         """The $w_i$ of the anchors' positive logits `(rows,)`, without gradient."""
         cosines = self.scale(ops.stop_gradient(logits), -1.0)
         log_weights = ops.where(counts, cosines / self.sigma, -1e30)
         number = ops.maximum(ops.sum(ops.cast(counts, "float32")), 1.0)
         return ops.stop_gradient(2.0 - number * ops.softmax(log_weights))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "weighting": self.weighting,

@@ -1,10 +1,13 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.base import SAME_ID, check_choice
-from contrast.losses.negatives import with_negatives, with_references
+from contrast.losses.negatives import References, with_negatives, with_references
 from contrast.losses.two_sided import TwoSided
 from contrast.ops import TILE_SIZE, Pairs
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -47,20 +50,28 @@ class InfoNCE(TwoSided):
 
     def __init__(
         self,
-        temperature=0.07,
-        symmetric=False,
-        same_id="ignore",
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="info_nce",
-    ):
+        temperature: float | keras.Layer = 0.07,
+        symmetric: bool = False,
+        same_id: str = "ignore",
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "info_nce",
+    ) -> None:
         super().__init__(temperature, symmetric, normalize, no_positive, tile_size, reduction, name)
         check_choice("same_id", same_id, SAME_ID)
         self.same_id = same_id
 
-    def direction(self, rows, columns, ids, negatives, candidate_mask, references=None):
+    def direction(
+        self,
+        rows: Tensor,
+        columns: Tensor,
+        ids: Tensor | None,
+        negatives: Tensor | None,
+        candidate_mask: Tensor | None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         columns, instances, column_ids, row_negatives = with_negatives(
             rows, columns, ids, negatives, references
         )
@@ -78,5 +89,5 @@ class InfoNCE(TwoSided):
         separate = self.same_id == "positive" and ids is not None
         return self.anchor_losses(rows, columns, pairs, row_negatives, separate=separate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "same_id": self.same_id}

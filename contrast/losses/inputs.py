@@ -4,8 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from contrast.typing import Tensor
 
-def integer_ids(ids, batch, name="y_true"):
+
+def integer_ids(ids: Tensor | None, batch: int | None, name: str = "y_true") -> Tensor | None:
     """Ids as int tensor `(batch,)`, or `None`; errors that say what is wrong otherwise."""
     if ids is None:
         return None
@@ -28,7 +30,7 @@ def _tensor(x):
     return x if hasattr(x, "dtype") and not isinstance(x, np.ndarray) else ops.convert_to_tensor(x)
 
 
-def as_views(y_pred):
+def as_views(y_pred: Tensor | tuple[Tensor, Tensor]) -> Tensor:
     """`y_pred` as float32 tensor `(batch, views, dim)`, pairs stacked; errors that say what is wrong."""
     if isinstance(y_pred, list | tuple):
         pair = [ops.cast(ops.convert_to_tensor(x), "float32") for x in y_pred]

@@ -1,8 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.metric_loss import MetricLoss, any_of
+from contrast.losses.miners import Miner
 from contrast.ops import TILE_SIZE, masked_log_sum_exp
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -36,21 +40,21 @@ class LiftedStructure(MetricLoss):
 
     def __init__(
         self,
-        margin=1.0,
-        distance="euclidean",
-        normalize=True,
-        miner=None,
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="lifted_structure",
-    ):
+        margin: float = 1.0,
+        distance: str = "euclidean",
+        normalize: bool = True,
+        miner: Miner | None = None,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "lifted_structure",
+    ) -> None:
         super().__init__(distance, normalize, miner, tile_size, reduction, name)
         self.margin = margin
 
-    def row_terms(self, distances, positives, negatives):
+    def row_terms(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
         pull = masked_log_sum_exp(distances, positives)
         push = masked_log_sum_exp(self.margin - distances, negatives)
         return ops.relu(pull + push), any_of(positives) * any_of(negatives)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin}

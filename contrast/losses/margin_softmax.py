@@ -1,10 +1,13 @@
 """Softmax over classes on the sphere, with a margin for the right one."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.parametric import ParametricLoss, cross_entropy
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
 class MarginSoftmax(ParametricLoss):
@@ -24,8 +27,16 @@ class MarginSoftmax(ParametricLoss):
     """
 
     def __init__(
-        self, classes, dim, margin, scale=64.0, sampled_classes=None, seed=0, reduction="mean", **kwargs
-    ):
+        self,
+        classes: int,
+        dim: int,
+        margin: float,
+        scale: float = 64.0,
+        sampled_classes: int | None = None,
+        seed: int = 0,
+        reduction: str | None = "mean",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(classes, dim, reduction, **kwargs)
         if not margin >= 0 or not scale > 0:
             raise ValueError(f"margin must be at least 0 and scale positive, got {margin} and {scale}.")
@@ -36,10 +47,16 @@ class MarginSoftmax(ParametricLoss):
         self.seed_generator = None if sampled_classes is None else keras.random.SeedGenerator(seed)
         self.centers = self.add_vectors("centers", classes)
 
-    def with_margin(self, cosines):
+    def with_margin(self, cosines: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def call(self, ids, embeddings, sample_weight=None, training=None):
+    def call(
+        self,
+        ids: Tensor,
+        embeddings: Tensor,
+        sample_weight: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         batch = embeddings.shape[0]
         if training and None not in (self.sampled_classes, batch) and batch > self.sampled_classes:
             raise ValueError(
@@ -48,7 +65,7 @@ class MarginSoftmax(ParametricLoss):
             )
         return super().call(ids, embeddings, sample_weight, training)
 
-    def anchor_losses(self, ids, embeddings, training):
+    def anchor_losses(self, ids: Tensor, embeddings: Tensor, training: bool | None) -> Tensor:
         centers, target = ops.convert_to_tensor(self.centers), self.is_class(ids)
         if self.sampled_classes is not None and training:
             # Classes of the batch come first, then others in random order.
@@ -60,7 +77,7 @@ class MarginSoftmax(ParametricLoss):
         own = ops.sum(ops.where(target, cosines, 0.0), axis=1, keepdims=True)
         return cross_entropy(self.scale * cosines, target, self.scale * self.with_margin(own))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "margin": self.margin,

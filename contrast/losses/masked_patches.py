@@ -2,10 +2,13 @@
 
 from keras import ops
 
+from contrast import backend
+from contrast.typing import Tensor
+
 EPSILON = 1e-6
 
 
-def masked_patch_loss(patches, predictions, mask, normalize=True):
+def masked_patch_loss(patches: Tensor, predictions: Tensor, mask: Tensor, normalize: bool = True) -> Tensor:
     r"""Mean squared error of the predicted patches, over the masked ones alone.
 
     With the D numbers of patch x, its mean $\mu$ and its variance $\sigma^2 = \frac{1}{D - 1} \sum_j (x_j -
@@ -23,8 +26,9 @@ def masked_patch_loss(patches, predictions, mask, normalize=True):
         normalize: whether targets are normalised by patch.
 
     Returns:
-        A float32 scalar; 0 if no patch is masked. It is a mean over this replica's batch: give it to
-        `contrast.losses.total_loss` as `mean`.
+        A float32 scalar; 0 if no patch is masked. Give it to `contrast.losses.total_loss` as `mean`: on
+        several replicas, which may have masked more and fewer patches, the mean of their values is that of
+        all patches.
 
     Raises:
         ValueError: if the shapes do not fit together, or patches of one number are to be normalised.
@@ -57,8 +61,8 @@ def masked_patch_loss(patches, predictions, mask, normalize=True):
         targets = targets * ops.rsqrt(variance + EPSILON)
     # What was predicted for visible patches may be anything, NaN included: it is replaced before it is read.
     error = ops.where(mask[:, :, None], predictions - targets, 0.0)
-    count = ops.sum(ops.cast(mask, "float32"))
-    return ops.sum(ops.mean(ops.square(error), axis=-1)) / ops.maximum(count, 1.0)
+    count = backend.mean_over_replicas(ops.sum(ops.cast(mask, "float32")))
+    return ops.sum(ops.mean(ops.square(error), axis=-1)) / ops.maximum(count, 1.0 / backend.replica_count())
 
 
 def _fit(shape, other):

@@ -1,11 +1,16 @@
 """Losses over distances between samples of equal and of different id."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from contrast.losses.base import check_choice
+from contrast.losses.miners import Miner
+from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
-from contrast.ops import DISTANCES, TILE_SIZE, map_row_tiles, pairwise_distances
+from contrast.ops import DISTANCES, TILE_SIZE, Pairs, map_row_tiles, pairwise_distances
+from contrast.typing import Tensor
 
 
 class MetricLoss(OneSided):
@@ -29,13 +34,13 @@ class MetricLoss(OneSided):
 
     def __init__(
         self,
-        distance="euclidean",
-        normalize=True,
-        miner=None,
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name=None,
-    ):
+        distance: str = "euclidean",
+        normalize: bool = True,
+        miner: Miner | None = None,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str | None = None,
+    ) -> None:
         super().__init__(1.0, normalize, "skip", tile_size, reduction, name)
         check_choice("distance", distance, DISTANCES)
         if distance == "cosine" and not normalize:
@@ -44,7 +49,14 @@ class MetricLoss(OneSided):
             raise ValueError(f"miner must be an object of contrast.losses.miners or None, got {miner!r}.")
         self.distance, self.miner = distance, miner
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None, references=None):
+    def call(
+        self,
+        ids: Tensor | None,
+        y_pred: Tensor,
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         if ids is None and y_pred.shape[1] == 1:
             raise ValueError(
                 f"{self.name} needs ids where there is one view, got y_true None and y_pred of shape "
@@ -54,7 +66,9 @@ class MetricLoss(OneSided):
             raise ValueError(f"{self.name} takes negatives (n, dim), got shape {tuple(negatives.shape)}.")
         return self.view_losses(ids, y_pred, negatives, candidate_mask, references=references)
 
-    def anchor_losses(self, rows, columns, pairs, row_negatives=None):
+    def anchor_losses(
+        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         def terms_of_rows(some, columns, positives, negatives):
             distances = pairwise_distances(some, columns, self.distance)
             if self.miner is not None:
@@ -64,32 +78,32 @@ class MetricLoss(OneSided):
         terms = map_row_tiles(terms_of_rows, rows, columns, pairs, tile_size=self.tile_size)
         return self.losses_and_counts(*(terms[:, index] for index in range(terms.shape[1])))
 
-    def scale(self, embeddings, power=1.0):
+    def scale(self, embeddings: Tensor, power: float = 1.0) -> Tensor:
         """The embeddings as they are: distances have no common temperature."""
         return embeddings
 
-    def losses_and_counts(self, losses, counts):
+    def losses_and_counts(self, losses: Any, counts: Any) -> tuple[Tensor, Tensor]:
         """Makes the losses and counts `(rows,)` of what `row_terms` returned; as they are by default."""
         return losses, counts
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["temperature"], config["no_positive"]
         miner = None if self.miner is None else keras.saving.serialize_keras_object(self.miner)
         return {**config, "distance": self.distance, "miner": miner}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if isinstance(config.get("miner"), dict):
             config = {**config, "miner": keras.saving.deserialize_keras_object(config["miner"])}
         return cls(**config)
 
 
-def any_of(mask):
+def any_of(mask: Tensor) -> Tensor:
     """Whether any entry of each row is true, as float32."""
     return ops.cast(ops.any(mask, axis=1), "float32")
 
 
-def count_of(mask):
+def count_of(mask: Tensor) -> Tensor:
     """How many entries of each row are true, as float32."""
     return ops.sum(ops.cast(mask, "float32"), axis=1)

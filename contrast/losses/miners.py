@@ -4,10 +4,16 @@ A miner is called with distances `(rows, columns)`, without gradient, and two ma
 positives and the negatives of each anchor; it returns the masks of those that it keeps.
 """
 
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
+
 import keras
 from keras import ops
 
 from contrast.losses.base import check_choice
+from contrast.typing import Tensor
+
+Miner: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 _FAR = 3e38
 
@@ -41,12 +47,12 @@ class HardestPairs:
     Reference: [Hermans et al., 2017](https://arxiv.org/abs/1703.07737), equation 5.
     """
 
-    def __init__(self, positive="hard", negative="hard"):
+    def __init__(self, positive: str = "hard", negative: str = "hard") -> None:
         check_choice("positive", positive, ("hard", "easy"))
         check_choice("negative", negative, ("hard", "semi_hard", "easy"))
         self.positive, self.negative = positive, negative
 
-    def __call__(self, distances, positives, negatives):
+    def __call__(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
         positive, negative, found = self.indices(distances, positives, negatives)
         numbers = ops.arange(ops.shape(distances)[1], dtype="int32")[None, :]
         return tuple(
@@ -54,7 +60,9 @@ class HardestPairs:
             for column in (positive, negative)
         )
 
-    def indices(self, distances, positives, negatives):
+    def indices(
+        self, distances: Tensor, positives: Tensor, negatives: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         chosen = _farthest if self.positive == "hard" else _nearest
         positive = chosen(distances, positives)
         if self.negative == "easy":
@@ -70,11 +78,11 @@ class HardestPairs:
         found = ops.logical_and(ops.any(positives, axis=1), ops.any(negatives, axis=1))
         return positive, negative, found
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"positive": self.positive, "negative": self.negative}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 
@@ -97,10 +105,10 @@ class MultiSimilarityMiner:
     Reference: [Wang et al., 2019](https://arxiv.org/abs/1904.06627), equations 11 and 12.
     """
 
-    def __init__(self, epsilon=0.1):
+    def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
 
-    def __call__(self, distances, positives, negatives):
+    def __call__(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
         nearest = ops.min(ops.where(negatives, distances, _FAR), axis=1, keepdims=True)
         farthest = ops.max(ops.where(positives, distances, -_FAR), axis=1, keepdims=True)
         return (
@@ -108,11 +116,11 @@ class MultiSimilarityMiner:
             ops.logical_and(negatives, ops.less(distances - self.epsilon, farthest)),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"epsilon": self.epsilon}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 

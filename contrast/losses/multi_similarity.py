@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.metric_loss import MetricLoss
-from contrast.losses.miners import MultiSimilarityMiner
+from contrast.losses.miners import Miner, MultiSimilarityMiner
 from contrast.ops import TILE_SIZE, masked_log_sum_exp
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -39,27 +42,27 @@ class MultiSimilarity(MetricLoss):
 
     def __init__(
         self,
-        alpha=2.0,
-        beta=50.0,
-        base=0.5,
-        miner="default",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="multi_similarity",
-    ):
-        miner = MultiSimilarityMiner() if miner == "default" else miner
-        super().__init__("cosine", True, miner, tile_size, reduction, name)
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+        miner: Miner | str | None = "default",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "multi_similarity",
+    ) -> None:
+        chosen: Any = MultiSimilarityMiner() if miner == "default" else miner
+        super().__init__("cosine", True, chosen, tile_size, reduction, name)
         if not (alpha > 0 and beta > 0):
             raise ValueError(f"alpha and beta must be positive, got {alpha} and {beta}.")
         self.alpha, self.beta, self.base = alpha, beta, base
 
-    def row_terms(self, distances, positives, negatives):
+    def row_terms(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
         excess = (1.0 - distances) - self.base
         pull = ops.softplus(masked_log_sum_exp(-self.alpha * excess, positives)) / self.alpha
         push = ops.softplus(masked_log_sum_exp(self.beta * excess, negatives)) / self.beta
         return pull + push, ops.ones_like(pull)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["distance"], config["normalize"]
         return {**config, "alpha": self.alpha, "beta": self.beta, "base": self.base}

@@ -1,8 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.metric_loss import MetricLoss
+from contrast.losses.negatives import References
 from contrast.ops import TILE_SIZE, Pairs, row_statistics
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -40,15 +44,30 @@ class NPairs(MetricLoss):
         equation 7.
     """
 
-    def __init__(self, normalize=False, tile_size=TILE_SIZE, reduction="mean", name="n_pairs"):
+    def __init__(
+        self,
+        normalize: bool = False,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "n_pairs",
+    ) -> None:
         super().__init__("euclidean", normalize, None, tile_size, reduction, name)
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None, references=None):
+    def call(
+        self,
+        ids: Tensor | None,
+        y_pred: Tensor,
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         if any(given is not None for given in (negatives, candidate_mask, references)):
             raise ValueError(f"{self.name} takes no negatives, references or candidate_mask.")
         return super().call(ids, y_pred)
 
-    def anchor_losses(self, rows, columns, pairs, row_negatives=None):
+    def anchor_losses(
+        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         classes = pairs.row_instances if pairs.row_ids is None else pairs.row_ids
         count = ops.shape(rows)[0]
         order = ops.argsort(classes)  # equal ones stay in their order
@@ -67,7 +86,7 @@ class NPairs(MetricLoss):
         back = ops.argsort(order)
         return ops.take(losses, back, axis=0), ops.cast(ops.take(is_pair, back, axis=0), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["distance"], config["miner"]
         return config

@@ -3,6 +3,7 @@ from keras import ops
 
 from contrast.losses.per_sample import PerSampleLoss
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -39,10 +40,10 @@ class NegativeCosine(PerSampleLoss):
         [Chen and He, 2021](https://arxiv.org/abs/2011.10566), equations 1 to 4.
     """
 
-    def __init__(self, reduction="mean", name="negative_cosine"):
+    def __init__(self, reduction: str | None = "mean", name: str = "negative_cosine") -> None:
         super().__init__(reduction, name)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         if y_pred.shape[1] != 2:
             raise ValueError(
                 f"{self.name} needs two views, predictions and targets, got y_pred of shape "

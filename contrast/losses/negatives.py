@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from contrast.typing import Tensor
+
 
 class References(NamedTuple):
     """Candidates with an id.
@@ -19,7 +21,13 @@ class References(NamedTuple):
     valid: Any
 
 
-def with_negatives(rows, columns, ids, negatives, references=None):
+def with_negatives(
+    rows: Tensor,
+    columns: Tensor,
+    ids: Tensor | None,
+    negatives: Tensor | None,
+    references: References | None = None,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Adds negatives, then references, to the columns.
 
     Returns:
@@ -42,7 +50,9 @@ def with_negatives(rows, columns, ids, negatives, references=None):
     return columns, instances, ids, row_negatives
 
 
-def with_references(candidate_mask, references, columns):
+def with_references(
+    candidate_mask: Tensor | None, references: References | None, columns: int | Tensor
+) -> Tensor | None:
     """The candidate mask of `columns` columns, or `None`, continued by which references are valid."""
     if references is None:
         return candidate_mask

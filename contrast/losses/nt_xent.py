@@ -1,8 +1,12 @@
+from typing import Any
+
 import keras
 
 from contrast.losses.base import SAME_ID, check_choice
+from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
 from contrast.ops import TILE_SIZE
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -43,19 +47,26 @@ class NTXent(OneSided):
 
     def __init__(
         self,
-        temperature=0.5,
-        same_id="positive",
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="nt_xent",
-    ):
+        temperature: float | keras.Layer = 0.5,
+        same_id: str = "positive",
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "nt_xent",
+    ) -> None:
         super().__init__(temperature, normalize, no_positive, tile_size, reduction, name)
         check_choice("same_id", same_id, SAME_ID)
         self.same_id = same_id
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None, references=None):
+    def call(
+        self,
+        ids: Tensor | None,
+        y_pred: Tensor,
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         views = y_pred.shape[1]
         ignore = self.same_id == "ignore"
         if views == 1 and (ids is None or ignore):
@@ -74,5 +85,5 @@ class NTXent(OneSided):
             separate=self.same_id != "shared" and not one_positive,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "same_id": self.same_id}

@@ -1,10 +1,13 @@
 """Losses whose anchors and candidates are the same embeddings."""
 
+from typing import Any
+
 from keras import ops
 
 from contrast.losses.base import ContrastiveLoss
-from contrast.losses.negatives import with_negatives, with_references
+from contrast.losses.negatives import References, with_negatives, with_references
 from contrast.ops import Pairs
+from contrast.typing import Tensor
 
 
 class OneSided(ContrastiveLoss):
@@ -12,17 +15,17 @@ class OneSided(ContrastiveLoss):
 
     def view_losses(
         self,
-        ids,
-        y_pred,
-        negatives,
-        candidate_mask,
+        ids: Tensor | None,
+        y_pred: Tensor,
+        negatives: Tensor | None,
+        candidate_mask: Tensor | None,
         *,
-        references=None,
-        ignore_same_id=False,
-        positive_mask=None,
-        positive_weights=None,
-        **options,
-    ):
+        references: References | None = None,
+        ignore_same_id: bool = False,
+        positive_mask: Tensor | None = None,
+        positive_weights: Tensor | None = None,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor]:
         batch, views, dim = ops.shape(y_pred)[0], y_pred.shape[1], y_pred.shape[2]
         rows = self.scale(self.prepare(ops.reshape(y_pred, (-1, dim))), 0.5)
         own_negatives = negatives is not None and len(negatives.shape) == 3

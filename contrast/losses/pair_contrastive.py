@@ -1,9 +1,13 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.base import check_choice
 from contrast.losses.metric_loss import MetricLoss, count_of
+from contrast.losses.miners import Miner
 from contrast.ops import TILE_SIZE
+from contrast.typing import Tensor
 
 AVERAGES = ("nonzero", "all")
 
@@ -46,17 +50,17 @@ class PairContrastive(MetricLoss):
 
     def __init__(
         self,
-        margin=1.0,
-        positive_margin=0.0,
-        power=2,
-        average="nonzero",
-        distance="euclidean",
-        normalize=True,
-        miner=None,
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="pair_contrastive",
-    ):
+        margin: float = 1.0,
+        positive_margin: float = 0.0,
+        power: int = 2,
+        average: str = "nonzero",
+        distance: str = "euclidean",
+        normalize: bool = True,
+        miner: Miner | None = None,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "pair_contrastive",
+    ) -> None:
         super().__init__(distance, normalize, miner, tile_size, reduction, name)
         if not margin > 0:
             raise ValueError(f"margin must be positive, got {margin}.")
@@ -64,19 +68,26 @@ class PairContrastive(MetricLoss):
         check_choice("average", average, AVERAGES)
         self.margin, self.positive_margin, self.power, self.average = margin, positive_margin, power, average
 
-    def row_terms(self, distances, positives, negatives):
+    def row_terms(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
         return (
             *self._sum_and_count(distances - self.positive_margin, positives),
             *self._sum_and_count(self.margin - distances, negatives),
             count_of(ops.logical_or(positives, negatives)),
         )
 
-    def losses_and_counts(self, positive, positive_count, negative, negative_count, pairs):
+    def losses_and_counts(
+        self,
+        positive: Tensor,
+        positive_count: Tensor,
+        negative: Tensor,
+        negative_count: Tensor,
+        pairs: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         counts = ops.cast(ops.greater(pairs, 0), "float32")
         losses = positive / _at_least_one(positive_count) + negative / _at_least_one(negative_count)
         return losses * ops.sum(counts), counts
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "margin": self.margin,

@@ -1,13 +1,15 @@
 """Losses that own parameters: proxies or centers of classes."""
 
 import sys
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from contrast.losses.base import REDUCTIONS, check_choice, reduce_losses
+from contrast.losses.base import REDUCTIONS, check_choice, reduce_gathered
 from contrast.losses.inputs import as_views, integer_ids
+from contrast.typing import Shape, Tensor
 
 
 class ParametricLoss(keras.Layer):
@@ -43,7 +45,7 @@ class ParametricLoss(keras.Layer):
         TypeError: when called: if ids are no integers, or the layer was given to `compile(loss=...)`.
     """
 
-    def __init__(self, classes, dim, reduction="mean", **kwargs):
+    def __init__(self, classes: int, dim: int, reduction: str | None = "mean", **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         if classes < 2 or dim < 1:
@@ -51,7 +53,7 @@ class ParametricLoss(keras.Layer):
         check_choice("reduction", reduction, REDUCTIONS)
         self.classes, self.dim, self.reduction = classes, dim, reduction
 
-    def add_vectors(self, name, count):
+    def add_vectors(self, name: str, count: int) -> keras.Variable:
         """A trainable `(count, dim)`, each vector of length about 1; call it last in `__init__`."""
         vectors = self.add_weight(
             shape=(count, self.dim),
@@ -63,7 +65,9 @@ class ParametricLoss(keras.Layer):
         self.built = True
         return vectors
 
-    def __call__(self, ids, embeddings, sample_weight=None, **kwargs):
+    def __call__(
+        self, ids: Tensor, embeddings: Tensor, sample_weight: Tensor | None = None, **kwargs: Any
+    ) -> Tensor:
         if sys._getframe(1).f_globals.get("__name__", "").startswith("keras.src.losses"):
             raise TypeError(
                 f"{self.name} is a layer, and a layer inside compile(loss=...) is never trained. Keep it as "
@@ -85,21 +89,27 @@ class ParametricLoss(keras.Layer):
         ids = integer_ids(ids, embeddings.shape[0], "ids")
         return super().__call__(ids, embeddings, sample_weight=sample_weight, **kwargs)
 
-    def call(self, ids, embeddings, sample_weight=None, training=None):
+    def call(
+        self,
+        ids: Tensor,
+        embeddings: Tensor,
+        sample_weight: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         views = embeddings.shape[1]
         flat = ops.reshape(embeddings, (-1, self.dim))
         losses = self.anchor_losses(ops.repeat(ids, views), flat, training)
         losses = ops.reshape(losses, (-1, views))
-        return reduce_losses(losses, ops.ones_like(losses), sample_weight, self.reduction)
+        return reduce_gathered(losses, ops.ones_like(losses), sample_weight, self.reduction)
 
-    def is_class(self, ids):
+    def is_class(self, ids: Tensor) -> Tensor:
         """Bool tensor `(anchors, classes)`, `True` at each anchor's class."""
         return ops.equal(ids[:, None], ops.arange(self.classes, dtype=ids.dtype)[None, :])
 
-    def compute_output_shape(self, ids_shape, embeddings_shape=None):
+    def compute_output_shape(self, ids_shape: Shape, embeddings_shape: Shape | None = None) -> Shape:
         return () if self.reduction not in ("none", None) else (ids_shape[0],)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "classes": self.classes,
@@ -108,7 +118,7 @@ class ParametricLoss(keras.Layer):
         }
 
 
-def cross_entropy(logits, target, target_logits):
+def cross_entropy(logits: Tensor, target: Tensor, target_logits: Tensor) -> Tensor:
     """Softmax cross-entropy of each row, whose target takes another logit.
 
     Args:

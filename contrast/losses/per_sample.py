@@ -1,9 +1,12 @@
 """What the losses have in common whose samples do not see each other."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_losses
+from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_gathered
+from contrast.typing import Tensor
 
 
 class PerSampleLoss(keras.losses.Loss):
@@ -17,13 +20,15 @@ class PerSampleLoss(keras.losses.Loss):
         name: name of the loss.
     """
 
-    def __init__(self, reduction="mean", name=None):
+    def __init__(self, reduction: str | None = "mean", name: str | None = None) -> None:
         super().__init__(name=name, reduction="none")
         self._dtype = "float32"
         check_choice("reduction", reduction, REDUCTIONS)
         self.reduction = reduction
 
-    def __call__(self, y_true, y_pred, sample_weight=None, **further):
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Tensor | None = None, **further: Any
+    ) -> Tensor:
         """Computes the loss.
 
         Args:
@@ -40,13 +45,13 @@ class PerSampleLoss(keras.losses.Loss):
         """
         with keras.name_scope(self.name):
             losses = self.call(y_true, as_views(y_pred), **further)[:, None]
-            return reduce_losses(losses, ops.ones_like(losses), sample_weight, self.reduction)
+            return reduce_gathered(losses, ops.ones_like(losses), sample_weight, self.reduction)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"reduction": self.reduction, "name": self.name}
 
 
-def swapped_cross_entropy(targets, log_probabilities):
+def swapped_cross_entropy(targets: Tensor, log_probabilities: Tensor) -> Tensor:
     r"""Cross-entropy of each view against the targets of every other view, averaged over these pairs.
 
     $$-\frac{1}{T (V - 1)} \sum_{t \le T} \sum_{v \ne t} \sum_k q_{tk} \log p_{vk}$$
@@ -64,7 +69,7 @@ def swapped_cross_entropy(targets, log_probabilities):
     return -ops.sum(products * other_view, axis=(1, 2)) / (T * (V - 1))
 
 
-def check_target_views(name, loss_name, targets, views):
+def check_target_views(name: str, loss_name: str, targets: Any, views: Any) -> Tensor:
     """`targets` as float32 tensor; ValueError unless its views are the first ones of `views`, two or more."""
     if targets is None:
         raise ValueError(f"{loss_name} needs {name} as y_true, got None.")

@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.miners import HardestPairs
 from contrast.losses.triplet_margin import TripletMargin
 from contrast.ops import TILE_SIZE, paired_distances
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -40,25 +43,25 @@ class PN(TripletMargin):
 
     def __init__(
         self,
-        margin=1.0,
-        positive="hard",
-        negative="semi_hard",
-        average="all",
-        distance="cosine",
-        normalize=True,
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="pn",
-    ):
+        margin: float | str = 1.0,
+        positive: str = "hard",
+        negative: str = "semi_hard",
+        average: str = "all",
+        distance: str = "cosine",
+        normalize: bool = True,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "pn",
+    ) -> None:
         mining = HardestPairs(positive, negative)
         super().__init__(margin, mining, average, distance, normalize, tile_size, reduction, name)
 
-    def negative_distances(self, anchors, positives, negatives):
+    def negative_distances(self, anchors: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         to_anchor = paired_distances(anchors, negatives, self.distance)
         to_positive = paired_distances(positives, negatives, self.distance)
         return ops.where(ops.less(to_positive, to_anchor), to_positive, to_anchor)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["mining"]
         return {**config, **self.mining.get_config()}

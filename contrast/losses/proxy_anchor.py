@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast import backend
 from contrast.losses.parametric import ParametricLoss
 from contrast.ops import l2_normalize, masked_log_sum_exp
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -37,14 +40,23 @@ class ProxyAnchor(ParametricLoss):
     Reference: [Kim et al., 2020](https://arxiv.org/abs/2003.13911), equation 4.
     """
 
-    def __init__(self, classes, dim, margin=0.1, alpha=32.0, **kwargs):
+    def __init__(
+        self, classes: int, dim: int, margin: float = 0.1, alpha: float = 32.0, **kwargs: Any
+    ) -> None:
         super().__init__(classes, dim, **kwargs)
         if not alpha > 0:
             raise ValueError(f"alpha must be positive, got {alpha}.")
         self.margin, self.alpha = margin, alpha
         self.proxies = self.add_vectors("proxies", classes)
 
-    def call(self, ids, embeddings, sample_weight=None, training=None):
+    def call(
+        self,
+        ids: Tensor,
+        embeddings: Tensor,
+        sample_weight: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
+        ids, embeddings, sample_weight = map(backend.gather, (ids, embeddings, sample_weight))
         views = embeddings.shape[1]
         z = l2_normalize(ops.reshape(embeddings, (-1, self.dim)))
         cosines = ops.matmul(l2_normalize(ops.convert_to_tensor(self.proxies)), ops.transpose(z))
@@ -64,7 +76,7 @@ class ProxyAnchor(ParametricLoss):
         known = ops.all(ops.logical_and(ops.greater_equal(ids, 0), ops.less(ids, self.classes)))
         return ops.where(known, pulls + pushes, float("nan")) / backend.replica_count()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["reduction"]
         return {**config, "margin": self.margin, "alpha": self.alpha}

@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.base import check_choice
 from contrast.losses.parametric import ParametricLoss, cross_entropy
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -38,7 +41,15 @@ class ProxyNCA(ParametricLoss):
         [Teh et al., 2020](https://arxiv.org/abs/2004.01113), equation 8.
     """
 
-    def __init__(self, classes, dim, temperature=1 / 9, form="softmax", reduction="mean", **kwargs):
+    def __init__(
+        self,
+        classes: int,
+        dim: int,
+        temperature: float | keras.Layer = 1 / 9,
+        form: str = "softmax",
+        reduction: str | None = "mean",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(classes, dim, reduction, **kwargs)
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}.")
@@ -46,7 +57,7 @@ class ProxyNCA(ParametricLoss):
         self.temperature, self.form = temperature, form
         self.proxies = self.add_vectors("proxies", classes)
 
-    def anchor_losses(self, ids, embeddings, training):
+    def anchor_losses(self, ids: Tensor, embeddings: Tensor, training: bool | None) -> Tensor:
         z, proxies = l2_normalize(embeddings), l2_normalize(ops.convert_to_tensor(self.proxies))
         lengths = ops.sum(ops.square(z), axis=1)[:, None] + ops.sum(ops.square(proxies), axis=1)[None, :]
         logits = (2.0 * ops.matmul(z, ops.transpose(proxies)) - lengths) / self.temperature
@@ -57,5 +68,5 @@ class ProxyNCA(ParametricLoss):
         losses = ops.logsumexp(ops.where(target, -1e30, logits), axis=1) - own
         return ops.where(ops.any(target, axis=1), losses, float("nan"))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature, "form": self.form}

@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.per_sample import PerSampleLoss, check_target_views, swapped_cross_entropy
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -44,14 +47,24 @@ class SelfDistillation(PerSampleLoss):
     """
 
     def __init__(
-        self, student_temperature=0.1, teacher_temperature=0.04, reduction="mean", name="self_distillation"
-    ):
+        self,
+        student_temperature: float = 0.1,
+        teacher_temperature: float = 0.04,
+        reduction: str | None = "mean",
+        name: str = "self_distillation",
+    ) -> None:
         super().__init__(reduction, name)
         _check_temperature("student_temperature", student_temperature)
         _check_temperature("teacher_temperature", teacher_temperature)
         self.student_temperature, self.teacher_temperature = student_temperature, teacher_temperature
 
-    def call(self, y_true, y_pred, center=None, teacher_temperature=None):
+    def call(
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        center: Tensor | None = None,
+        teacher_temperature: float | Tensor | None = None,
+    ) -> Tensor:
         teacher = check_target_views("teacher logits", self.name, y_true, y_pred)
         if teacher_temperature is None:
             teacher_temperature = self.teacher_temperature
@@ -65,7 +78,7 @@ class SelfDistillation(PerSampleLoss):
         log_p = ops.log_softmax(y_pred / self.student_temperature, axis=-1)
         return swapped_cross_entropy(ops.stop_gradient(q), log_p)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "student_temperature": self.student_temperature,

@@ -1,15 +1,19 @@
 """Contrast between sets: a photo's faces and a caption's names, a query's and a document's tokens."""
 
+from typing import Any
+
 from keras import ops
 
+from contrast import backend
 from contrast.losses.base import check_choice
 from contrast.ops import l2_normalize, max_mean_similarity
+from contrast.typing import Tensor
 
 DIRECTIONS = ("both", "a_to_b", "b_to_a")
 AGREEMENTS = ("diagonal", "full", None)
 
 
-def diagonal_cross_entropy(similarity, valid=None):
+def diagonal_cross_entropy(similarity: Tensor, valid: Tensor | None = None) -> Tensor:
     r"""Cross-entropy of each row's softmax against the diagonal.
 
     $$-\frac{1}{|V|} \sum_{i \in V} \log \frac{e^{S_{ii}}}{\sum_{j \in V} e^{S_{ij}}}$$
@@ -32,7 +36,9 @@ def diagonal_cross_entropy(similarity, valid=None):
     return -_mean_over(ops.diagonal(log_probability), valid)
 
 
-def agreement_penalty(a_to_b, b_to_a, kind="diagonal", valid=None):
+def agreement_penalty(
+    a_to_b: Tensor, b_to_a: Tensor, kind: str = "diagonal", valid: Tensor | None = None
+) -> Tensor:
     r"""How far the two directions of a set similarity are from each other, $(S_{ij} - S'_{ji})^2$ on average.
 
     Args:
@@ -58,17 +64,17 @@ def agreement_penalty(a_to_b, b_to_a, kind="diagonal", valid=None):
 
 
 def set_contrastive_loss(
-    a,
-    b,
-    a_mask=None,
-    b_mask=None,
+    a: Tensor,
+    b: Tensor,
+    a_mask: Tensor | None = None,
+    b_mask: Tensor | None = None,
     *,
-    direction="both",
-    agreement="diagonal",
-    agreement_weight=0.15,
-    temperature=1.0,
-    normalize=False,
-):
+    direction: str = "both",
+    agreement: str | None = "diagonal",
+    agreement_weight: float = 0.15,
+    temperature: Any = 1.0,
+    normalize: bool = False,
+) -> Tensor:
     r"""Each set must pick its partner among the sets of the batch by `max_mean_similarity`.
 
     With $A_{ij}$ the similarity of set $a_i$ to $b_j$, $C_{ji}$ that of $b_j$ to $a_i$, and CE the
@@ -90,7 +96,8 @@ def set_contrastive_loss(
         normalize: scale elements to unit length first.
 
     Returns:
-        A float32 scalar; 0 if no sample takes part.
+        A float32 scalar, of the sets of all replicas; 0 if no sample takes part. Give it to
+        `contrast.losses.total_loss` as `mean`.
 
     Raises:
         ValueError: if an option is unknown, the temperature is not positive, or shapes do not fit.
@@ -111,6 +118,7 @@ def set_contrastive_loss(
     a, b = (ops.cast(ops.convert_to_tensor(x), "float32") for x in (a, b))
     if a.shape[0] != b.shape[0]:
         raise ValueError(f"a and b must hold as many sets, got shapes {tuple(a.shape)} and {tuple(b.shape)}.")
+    a, b, a_mask, b_mask = map(backend.gather, (a, b, a_mask, b_mask))
     if normalize:
         a, b = l2_normalize(a), l2_normalize(b)
     a = a / temperature

@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.base import ContrastiveLoss, check_choice
 from contrast.losses.negatives import with_negatives
 from contrast.ops import TILE_SIZE, Pairs, pairwise_sigmoid
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -45,19 +48,25 @@ class SigmoidContrastive(ContrastiveLoss):
 
     def __init__(
         self,
-        temperature=0.1,
-        bias=-10.0,
-        same_id="ignore",
-        normalize=True,
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="sigmoid_contrastive",
-    ):
+        temperature: float | keras.Layer = 0.1,
+        bias: float | keras.Layer = -10.0,
+        same_id: str = "ignore",
+        normalize: bool = True,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "sigmoid_contrastive",
+    ) -> None:
         super().__init__(temperature, normalize, "zero", tile_size, reduction, name)
         check_choice("same_id", same_id, ("ignore", "positive"))
         self.bias, self.same_id = bias, same_id
 
-    def call(self, ids, y_pred, negatives=None, candidate_mask=None):
+    def call(
+        self,
+        ids: Tensor | None,
+        y_pred: Tensor,
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
         if y_pred.shape[1] != 2:
             raise ValueError(
                 f"{self.name} needs two views, queries and keys, got y_pred of shape {tuple(y_pred.shape)}."
@@ -78,7 +87,7 @@ class SigmoidContrastive(ContrastiveLoss):
             losses = losses + ops.sum(ops.softplus(row_negatives + bias), axis=1)
         return losses[:, None], None
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "bias": float(self.bias), "same_id": self.same_id}
         del config["no_positive"]  # a row without a positive still has its negatives
         return config

@@ -1,8 +1,12 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.metric_loss import MetricLoss, any_of
+from contrast.losses.miners import Miner
 from contrast.ops import TILE_SIZE, masked_log_sum_exp
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -35,25 +39,25 @@ class SoftNearestNeighbor(MetricLoss):
 
     def __init__(
         self,
-        temperature=1.0,
-        distance="squared_euclidean",
-        normalize=True,
-        miner=None,
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="soft_nearest_neighbor",
-    ):
+        temperature: float | keras.Layer = 1.0,
+        distance: str = "squared_euclidean",
+        normalize: bool = True,
+        miner: Miner | None = None,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "soft_nearest_neighbor",
+    ) -> None:
         super().__init__(distance, normalize, miner, tile_size, reduction, name)
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}.")
         self.temperature = temperature
 
-    def row_terms(self, distances, positives, negatives):
+    def row_terms(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
         logits = -distances / self.temperature
         everyone = masked_log_sum_exp(logits, ops.logical_or(positives, negatives))
         found = any_of(positives)
         losses = ops.where(found > 0, everyone - masked_log_sum_exp(logits, positives), 0.0)
         return losses, found
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature}

@@ -1,9 +1,10 @@
 import keras
 from keras import ops
 
-from contrast.losses.negatives import with_negatives
+from contrast.losses.negatives import References, with_negatives
 from contrast.losses.two_sided import TwoSided
 from contrast.ops import TILE_SIZE, Pairs
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -41,17 +42,17 @@ class SoftTargetContrastive(TwoSided):
 
     def __init__(
         self,
-        temperature=0.07,
-        symmetric=False,
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="soft_target_contrastive",
-    ):
+        temperature: float | keras.Layer = 0.07,
+        symmetric: bool = False,
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "soft_target_contrastive",
+    ) -> None:
         super().__init__(temperature, symmetric, normalize, no_positive, tile_size, reduction, name)
 
-    def check_targets(self, y_true, y_pred):
+    def check_targets(self, y_true: Tensor | None, y_pred: Tensor) -> Tensor:
         batch = y_pred.shape[0]
         if y_true is None:
             return ops.eye(ops.shape(y_pred)[0], dtype="float32")
@@ -64,10 +65,18 @@ class SoftTargetContrastive(TwoSided):
             )
         return targets
 
-    def mirrored(self, targets):
+    def mirrored(self, targets: Tensor) -> Tensor:
         return ops.transpose(targets)
 
-    def direction(self, rows, columns, targets, negatives, candidate_mask, references=None):
+    def direction(
+        self,
+        rows: Tensor,
+        columns: Tensor,
+        targets: Tensor,
+        negatives: Tensor | None,
+        candidate_mask: Tensor | None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         if references is not None:
             raise ValueError("soft_target_contrastive reads no ids, got references; give them as negatives.")
         columns, instances, _, row_negatives = with_negatives(rows, columns, None, negatives)

@@ -1,9 +1,12 @@
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from contrast.losses.parametric import ParametricLoss, cross_entropy
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 _ROUNDING = 1e-6
 
@@ -46,16 +49,16 @@ class SoftTriple(ParametricLoss):
 
     def __init__(
         self,
-        classes,
-        dim,
-        centers=10,
-        scale=20.0,
-        temperature=0.1,
-        margin=0.01,
-        center_weight=0.2,
-        reduction="mean",
-        **kwargs,
-    ):
+        classes: int,
+        dim: int,
+        centers: int = 10,
+        scale: float = 20.0,
+        temperature: float | keras.Layer = 0.1,
+        margin: float = 0.01,
+        center_weight: float = 0.2,
+        reduction: str | None = "mean",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(classes, dim, reduction, **kwargs)
         if centers < 1 or not min(scale, temperature) > 0 or not center_weight >= 0:
             raise ValueError(
@@ -66,7 +69,7 @@ class SoftTriple(ParametricLoss):
         self.margin, self.center_weight = margin, center_weight
         self.centers = self.add_vectors("centers", classes * centers)
 
-    def anchor_losses(self, ids, embeddings, training):
+    def anchor_losses(self, ids: Tensor, embeddings: Tensor, training: bool | None) -> Tensor:
         centers = l2_normalize(ops.convert_to_tensor(self.centers))
         cosines = ops.matmul(l2_normalize(embeddings), ops.transpose(centers))
         cosines = ops.reshape(cosines, (-1, self.classes, self.centers_per_class))
@@ -86,7 +89,7 @@ class SoftTriple(ParametricLoss):
         distances = ops.where(apart, ops.sqrt(ops.where(apart, squares, 1.0)), 0.0)
         return ops.sum(distances) / (self.classes * count * (count - 1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "centers": self.centers_per_class,

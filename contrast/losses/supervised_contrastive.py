@@ -1,8 +1,12 @@
+from typing import Any
+
 import keras
 
 from contrast.losses.base import check_choice
+from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
 from contrast.ops import TILE_SIZE
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -41,28 +45,28 @@ class SupervisedContrastive(OneSided):
 
     def __init__(
         self,
-        temperature=0.1,
-        form="out",
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="supervised_contrastive",
-    ):
+        temperature: float | keras.Layer = 0.1,
+        form: str = "out",
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "supervised_contrastive",
+    ) -> None:
         super().__init__(temperature, normalize, no_positive, tile_size, reduction, name)
         check_choice("form", form, ("out", "in"))
         self.form = form
 
     def call(
         self,
-        ids,
-        y_pred,
-        negatives=None,
-        candidate_mask=None,
-        positive_mask=None,
-        pair_weights=None,
-        references=None,
-    ):
+        ids: Tensor | None,
+        y_pred: Tensor,
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        positive_mask: Tensor | None = None,
+        pair_weights: Tensor | None = None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         return self.view_losses(
             ids,
             y_pred,
@@ -74,5 +78,5 @@ class SupervisedContrastive(OneSided):
             form=self.form,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "form": self.form}

@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.per_sample import PerSampleLoss, check_target_views, swapped_cross_entropy
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -38,15 +41,20 @@ class SwappedPrediction(PerSampleLoss):
     Reference: [Caron et al., 2020](https://arxiv.org/abs/2006.09882), equations 1, 2 and 6.
     """
 
-    def __init__(self, temperature=0.1, reduction="mean", name="swapped_prediction"):
+    def __init__(
+        self,
+        temperature: float | keras.Layer = 0.1,
+        reduction: str | None = "mean",
+        name: str = "swapped_prediction",
+    ) -> None:
         super().__init__(reduction, name)
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}.")
         self.temperature = temperature
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         codes = ops.stop_gradient(check_target_views("codes", self.name, y_true, y_pred))
         return swapped_cross_entropy(codes, ops.log_softmax(y_pred / self.temperature, axis=-1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature}

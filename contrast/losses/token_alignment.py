@@ -1,13 +1,23 @@
 """Contrast between the tokens of one sample: each word must find what it alone sees in the image."""
 
 import math
+from typing import Any
 
 from keras import ops
 
+from contrast import backend
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
-def token_alignment_loss(a, b, a_mask=None, b_mask=None, *, temperature=0.1):
+def token_alignment_loss(
+    a: Tensor,
+    b: Tensor,
+    a_mask: Tensor | None = None,
+    b_mask: Tensor | None = None,
+    *,
+    temperature: Any = 0.1,
+) -> Tensor:
     r"""Each token of a must be recognised by what it attends to among the tokens of its sample's b.
 
     With $L$ tokens $a_i$ of dimension $d$ and the tokens $B$ of the same sample, $\bar x = x / \|x\|$,
@@ -65,7 +75,8 @@ def token_alignment_loss(a, b, a_mask=None, b_mask=None, *, temperature=0.1):
     log_probability = ops.log_softmax(similarity, axis=2) + ops.log_softmax(similarity, axis=1)
     losses = -0.5 * ops.diagonal(log_probability, axis1=1, axis2=2)
     weight = ops.cast(real, "float32")
-    return ops.sum(losses * weight) / ops.maximum(ops.sum(weight), 1.0)
+    count = backend.mean_over_replicas(ops.sum(weight))
+    return ops.sum(losses * weight) / ops.maximum(count, 1.0 / backend.replica_count())
 
 
 def _check_shapes(a, b):

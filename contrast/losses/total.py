@@ -1,11 +1,13 @@
 """What a model's `compute_loss` returns."""
 
+import keras
 from keras import ops
 
 from contrast import backend
+from contrast.typing import Tensor
 
 
-def total_loss(model, mean=None, loss=None):
+def total_loss(model: keras.Model, mean: Tensor | None = None, loss: Tensor | None = None) -> Tensor:
     """Adds up what a model trains on: the one way out of a `compute_loss` of your own.
 
     Under `tf.distribute` gradients are summed over the replicas, so each replica's mean must be divided by

@@ -1,18 +1,22 @@
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from contrast.losses.base import check_choice
 from contrast.losses.metric_loss import MetricLoss
-from contrast.losses.miners import HardestPairs
+from contrast.losses.miners import HardestPairs, Miner
 from contrast.losses.pair_contrastive import AVERAGES
 from contrast.ops import (
     TILE_SIZE,
     TRIPLETS,
+    Pairs,
     map_row_tiles,
     paired_distances,
     pairwise_distances,
     triplet_sums,
 )
+from contrast.typing import Tensor
 
 SOFT = "soft"
 
@@ -61,15 +65,15 @@ class TripletMargin(MetricLoss):
 
     def __init__(
         self,
-        margin=0.2,
-        mining="all",
-        average="nonzero",
-        distance="euclidean",
-        normalize=True,
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name="triplet_margin",
-    ):
+        margin: float | str = 0.2,
+        mining: Miner | str = "all",
+        average: str = "nonzero",
+        distance: str = "euclidean",
+        normalize: bool = True,
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str = "triplet_margin",
+    ) -> None:
         if isinstance(mining, str):
             check_choice("mining", mining, TRIPLETS)
         one_each = isinstance(mining, HardestPairs) or mining == "hard"
@@ -86,10 +90,14 @@ class TripletMargin(MetricLoss):
                 )
         elif not margin >= 0:
             raise ValueError(f"margin must be at least 0 or 'soft', got {margin}.")
-        self.margin, self.mining, self.average = margin, mining, average
+        self.margin: Any = margin
+        self.mining: Any = mining
+        self.average = average
         self._one_each = (HardestPairs() if mining == "hard" else mining) if one_each else None
 
-    def anchor_losses(self, rows, columns, pairs, row_negatives=None):
+    def anchor_losses(
+        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         if self._one_each is None:
             return super().anchor_losses(rows, columns, pairs)
 
@@ -99,7 +107,7 @@ class TripletMargin(MetricLoss):
             return [ops.cast(x, "float32") for x in found]
 
         fixed = [None if x is None else ops.stop_gradient(x) for x in (rows, columns)]
-        chosen = ops.cast(map_row_tiles(mined, *fixed, pairs, tile_size=self.tile_size), "int32")
+        chosen = ops.cast(map_row_tiles(mined, fixed[0], fixed[1], pairs, tile_size=self.tile_size), "int32")
         columns = rows if columns is None else columns
         positives, negatives = (ops.take(columns, chosen[:, index], axis=0) for index in (0, 1))
         violations = paired_distances(rows, positives, self.distance) - self.negative_distances(
@@ -110,26 +118,26 @@ class TripletMargin(MetricLoss):
         counts = ops.logical_and(found, ops.greater(losses, 0)) if self.average == "nonzero" else found
         return ops.where(found, losses, 0.0), ops.cast(counts, "float32")
 
-    def negative_distances(self, anchors, positives, negatives):
+    def negative_distances(self, anchors: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
         """How far the negative of each triplet is, `(rows,)`, of three tensors `(rows, dim)`."""
         return paired_distances(anchors, negatives, self.distance)
 
-    def row_terms(self, distances, positives, negatives):
+    def row_terms(self, distances: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
         kind = self.mining if isinstance(self.mining, str) else "all"
         violation, active, triplets = triplet_sums(distances, positives, negatives, self.margin, kind)
         return violation, active, active if self.average == "nonzero" or kind == "semi_hard" else triplets
 
-    def losses_and_counts(self, violation, active, counts):
+    def losses_and_counts(self, violation: Tensor, active: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         return violation / ops.maximum(counts, 1.0), counts
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         miner = config.pop("miner")
         mining = self.mining if miner is None else miner
         return {**config, "margin": self.margin, "mining": mining, "average": self.average}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if isinstance(config.get("mining"), dict):
             config = {**config, "mining": keras.saving.deserialize_keras_object(config["mining"])}
         return cls(**config)

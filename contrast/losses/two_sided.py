@@ -1,9 +1,14 @@
 """Losses whose anchors are queries and whose candidates are keys."""
 
+from typing import Any
+
+import keras
 from keras import ops
 
 from contrast.losses.base import ContrastiveLoss
+from contrast.losses.negatives import References
 from contrast.ops import TILE_SIZE
+from contrast.typing import Tensor
 
 
 class TwoSided(ContrastiveLoss):
@@ -16,18 +21,25 @@ class TwoSided(ContrastiveLoss):
 
     def __init__(
         self,
-        temperature=0.07,
-        symmetric=False,
-        normalize=True,
-        no_positive="skip",
-        tile_size=TILE_SIZE,
-        reduction="mean",
-        name=None,
-    ):
+        temperature: float | keras.Layer = 0.07,
+        symmetric: bool = False,
+        normalize: bool = True,
+        no_positive: str = "skip",
+        tile_size: int | None = TILE_SIZE,
+        reduction: str | None = "mean",
+        name: str | None = None,
+    ) -> None:
         super().__init__(temperature, normalize, no_positive, tile_size, reduction, name)
         self.symmetric = symmetric
 
-    def call(self, targets, y_pred, negatives=None, candidate_mask=None, references=None):
+    def call(
+        self,
+        targets: Tensor,
+        y_pred: Tensor,
+        negatives: Tensor | None = None,
+        candidate_mask: Tensor | None = None,
+        references: References | None = None,
+    ) -> tuple[Tensor, Tensor]:
         if y_pred.shape[1] != 2:
             raise ValueError(
                 f"{self.name} needs two views, queries and keys, got y_pred of shape {tuple(y_pred.shape)}."
@@ -41,9 +53,9 @@ class TwoSided(ContrastiveLoss):
         key_losses, key_counts = self.direction(keys, queries, self.mirrored(targets), None, candidate_mask)
         return ops.stack([losses, key_losses], axis=1), ops.stack([counts, key_counts], axis=1)
 
-    def mirrored(self, targets):
+    def mirrored(self, targets: Tensor | None) -> Tensor | None:
         """What the targets of the queries are to the keys."""
         return targets
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "symmetric": self.symmetric}

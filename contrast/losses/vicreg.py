@@ -1,7 +1,10 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.two_views import TwoViewStatistics, off_diagonal, weighted_mean
+from contrast.typing import Tensor
 
 EPSILON = 1e-4
 
@@ -44,7 +47,9 @@ class VICReg(TwoViewStatistics):
     Reference: [Bardes et al., 2022](https://arxiv.org/abs/2105.04906)
     """
 
-    def __init__(self, invariance=25.0, variance=25.0, covariance=1.0, name="vicreg"):
+    def __init__(
+        self, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0, name: str = "vicreg"
+    ) -> None:
         super().__init__(name)
         if min(invariance, variance, covariance) < 0:
             raise ValueError(
@@ -53,7 +58,7 @@ class VICReg(TwoViewStatistics):
             )
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
 
-    def call(self, a, b, weights):
+    def call(self, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
         distance = ops.mean(weighted_mean(ops.square(a - b), weights))
         hinges, covariances = zip(_spread(a, weights), _spread(b, weights), strict=True)
         return (
@@ -62,7 +67,7 @@ class VICReg(TwoViewStatistics):
             + self.covariance * (covariances[0] + covariances[1])
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "invariance": self.invariance,

@@ -1,13 +1,15 @@
 import itertools
+from typing import Any
 
 import keras
 from keras import ops
 
 from contrast.metrics.embedding_metric import MeanOfEmbeddings, vectors
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
-def alignment(x, y, alpha: float = 2.0):
+def alignment(x: Tensor, y: Tensor, alpha: float = 2.0) -> Tensor:
     r"""How close positives are: $\frac{1}{n} \sum_i \| x_i - y_i \|^\alpha$ of unit vectors; 0 is best.
 
     Args:
@@ -55,11 +57,11 @@ class Alignment(MeanOfEmbeddings):
     0.0
     """
 
-    def __init__(self, alpha=2.0, name="alignment"):
+    def __init__(self, alpha: float = 2.0, name: str = "alignment") -> None:
         super().__init__(name)
         self.alpha = _checked(alpha)
 
-    def sums(self, y_true, views, weights):
+    def sums(self, y_true: Tensor | None, views: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         count = views.shape[1]
         if count < 2:
             raise ValueError(
@@ -70,7 +72,7 @@ class Alignment(MeanOfEmbeddings):
         distances = [_distances(views[:, i], views[:, j], self.alpha) for i, j in pairs]
         return ops.sum(weights * sum(distances)), len(pairs) * ops.sum(weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"alpha": self.alpha, "name": self.name}
 
 

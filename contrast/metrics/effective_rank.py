@@ -1,14 +1,17 @@
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from contrast.metrics.embedding_metric import embedding_views, sample_weights, vectors
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 EPSILON = float(np.finfo("float32").eps)
 
 
-def effective_rank(x, center: bool = False):
+def effective_rank(x: Tensor, center: bool = False) -> Tensor:
     r"""How many directions embeddings use: the exponential of the entropy of their singular values.
 
     With singular values $\sigma_k$ of the matrix and $p_k = \sigma_k / \sum_l \sigma_l$,
@@ -80,13 +83,14 @@ class EffectiveRank(keras.metrics.Metric):
     4.0
     """
 
-    def __init__(self, center=False, normalize=False, name="effective_rank"):
+    def __init__(self, center: bool = False, normalize: bool = False, name: str = "effective_rank") -> None:
         super().__init__(name=name, dtype="float32")
         self.center, self.normalize = center, normalize
         self.count = self.add_variable((), "zeros", dtype="float32", name="count")
-        self.total = self.moments = None
+        self.total: Any = None
+        self.moments: Any = None
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor | None, y_pred: Any, sample_weight: Tensor | None = None) -> None:
         """Adds a batch; see `contrast.metrics.Alignment.update_state`."""
         views = embedding_views(y_pred)
         count, dim = views.shape[1:]
@@ -102,7 +106,7 @@ class EffectiveRank(keras.metrics.Metric):
         self.total.assign(self.total + ops.sum(weighted, axis=0))
         self.moments.assign(self.moments + ops.matmul(ops.transpose(weighted), rows))
 
-    def result(self):
+    def result(self) -> Tensor:
         if self.moments is None:
             return ops.convert_to_tensor(float("nan"), "float32")
         moments = ops.convert_to_tensor(self.moments) / ops.convert_to_tensor(self.count)
@@ -117,7 +121,7 @@ class EffectiveRank(keras.metrics.Metric):
         safe = ops.where(squares > rounding, squares, ops.ones_like(squares))
         return _exp_entropy(ops.where(squares > rounding, ops.sqrt(safe), ops.zeros_like(squares)), finite)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"center": self.center, "normalize": self.normalize, "name": self.name}
 
 

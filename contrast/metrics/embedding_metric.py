@@ -1,5 +1,9 @@
+from typing import Any
+
 import keras
 from keras import ops
+
+from contrast.typing import Tensor
 
 
 class MeanOfEmbeddings(keras.metrics.Metric):
@@ -9,12 +13,12 @@ class MeanOfEmbeddings(keras.metrics.Metric):
     result is NaN until something has been counted.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
         self.total = self.add_variable((), "zeros", dtype="float32", name="total")
         self.count = self.add_variable((), "zeros", dtype="float32", name="count")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor | None, y_pred: Any, sample_weight: Tensor | None = None) -> None:
         """Adds a batch.
 
         Args:
@@ -27,11 +31,11 @@ class MeanOfEmbeddings(keras.metrics.Metric):
         self.total.assign(self.total + total)
         self.count.assign(self.count + count)
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.convert_to_tensor(self.total) / ops.convert_to_tensor(self.count)
 
 
-def embedding_views(y_pred):
+def embedding_views(y_pred: Any) -> Tensor:
     """`y_pred` as float32 tensor `(batch, views, dim)`; a ValueError if it is anything else."""
     if isinstance(y_pred, list | tuple):
         pair = [vectors(x, "y_pred") for x in y_pred]
@@ -50,7 +54,7 @@ def embedding_views(y_pred):
     return y_pred
 
 
-def vectors(x, name):
+def vectors(x: Tensor, name: str) -> Tensor:
     """`x` as float32 tensor `(n, dim)` with n > 0; a ValueError that names it otherwise."""
     x = ops.cast(ops.convert_to_tensor(x), "float32")
     if len(x.shape) != 2:
@@ -60,7 +64,7 @@ def vectors(x, name):
     return x
 
 
-def sample_weights(sample_weight, views):
+def sample_weights(sample_weight: Tensor | None, views: Tensor) -> Tensor:
     """Weights as float32 tensor `(batch,)`; ones where there are none."""
     if sample_weight is None:
         return ops.ones_like(views[:, 0, 0])

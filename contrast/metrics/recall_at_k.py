@@ -1,14 +1,17 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.losses.base import integer_ids
 from contrast.metrics.embedding_metric import MeanOfEmbeddings, vectors
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 TIE = 1e-6  # cosines of equal vectors differ by rounding
 
 
-def recall_at_k(queries, keys, k: int = 1, ids=None):
+def recall_at_k(queries: Tensor, keys: Tensor, k: int = 1, ids: Tensor | None = None) -> Tensor:
     """The share of queries that have a positive among their k most similar keys, by cosine.
 
     A negative that is as similar as the best positive stands before it: embeddings that are all alike score
@@ -70,11 +73,11 @@ class RecallAtK(MeanOfEmbeddings):
     1.0
     """
 
-    def __init__(self, k=1, name=None):
+    def __init__(self, k: int = 1, name: str | None = None) -> None:
         super().__init__(name or f"recall_at_{k}")
         self.k = _checked(k)
 
-    def sums(self, y_true, views, weights):
+    def sums(self, y_true: Tensor | None, views: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         if views.shape[1] != 2:
             raise ValueError(
                 f"{self.name} needs two views, queries and keys, got y_pred of shape {tuple(views.shape)}."
@@ -83,7 +86,7 @@ class RecallAtK(MeanOfEmbeddings):
         weights = weights * ops.cast(ops.shape(views)[0] > self.k, "float32")
         return ops.sum(weights * _hits(views[:, 0], views[:, 1], self.k, ids)), ops.sum(weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"k": self.k, "name": self.name}
 
 

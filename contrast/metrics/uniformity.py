@@ -1,11 +1,14 @@
+from typing import Any
+
 import keras
 from keras import ops
 
 from contrast.metrics.embedding_metric import MeanOfEmbeddings, vectors
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
-def uniformity(x, t: float = 2.0):
+def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
     r"""How evenly embeddings fill the sphere; lower is better, 0 means that all are alike.
 
     $$\log \frac{2}{n (n - 1)} \sum_{i < j} e^{-t \| x_i - x_j \|^2}$$
@@ -63,17 +66,17 @@ class Uniformity(MeanOfEmbeddings):
     -4.0
     """
 
-    def __init__(self, t=2.0, name="uniformity"):
+    def __init__(self, t: float = 2.0, name: str = "uniformity") -> None:
         super().__init__(name)
         self.t = _checked(t)
 
-    def sums(self, y_true, views, weights):
+    def sums(self, y_true: Tensor | None, views: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         return _pair_sums(views, weights, self.t)
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.log(super().result())
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"t": self.t, "name": self.name}
 
 

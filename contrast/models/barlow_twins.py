@@ -1,8 +1,12 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from contrast import losses
 from contrast.models.base import Scheme
 from contrast.models.heads import make_head
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -20,6 +24,7 @@ class BarlowTwins(Scheme):
         augmentation: a layer that draws the views inside the step, or `None` where the data are views.
         projector: widths of the projection head, whose hidden layers are batch-normalised, or a layer.
         redundancy: $\lambda$.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
@@ -40,21 +45,28 @@ class BarlowTwins(Scheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(8192, 8192, 8192),
-        redundancy=5e-3,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (8192, 8192, 8192),
+        redundancy: float = 5e-3,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, batch_norm=True, use_bias=False, dtype=dtype)
         super().__init__(encoder, augmentation, head, dtype=dtype, **kwargs)
         self.redundancy = redundancy
         losses.BarlowTwins(redundancy)  # refuses a bad weight now
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         z = self.outputs_of(x, y_pred, training)["embeddings"]
         return losses.total_loss(self, loss=losses.BarlowTwins(self.redundancy)(None, z, sample_weight))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "redundancy": self.redundancy}

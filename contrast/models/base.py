@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from contrast.layers.chunked_encoder import in_chunks
 from contrast.models.heads import head_dim
 
 
@@ -38,20 +39,27 @@ class Scheme(keras.Model):
         augmentation: a layer that draws views: `contrast.augmentation.MultiView` or `MultiCrop`, or a layer
             that draws one view, which is then called twice. `None`: the data are views.
         projector: behind the encoder.
+        encode_chunk: `None`, or the most views that run through the encoder at once: for batches whose
+            activations do not fit. Loss and gradients are those of the whole batch, for one more forward
+            pass; the teacher, where there is one, runs in chunks too. The encoder must not normalise over the
+            batch; see `contrast.layers.encode_in_chunks`. Heads see the whole batch and may.
 
     Raises:
         ValueError: if the encoder has several outputs or none of shape `(batch, dim)`, data have another form
-            than above, or a batch of one meets normalisation over the batch.
+            than above, a batch of one meets normalisation over the batch, `encode_chunk` is below 1, or an
+            encoder in chunks changes a weight when called, as batch normalisation does.
         TypeError: if the encoder is not a layer.
     """
 
     least_views, most_views = 2, None
     normalizes_batch = False
 
-    def __init__(self, encoder, augmentation=None, projector=None, **kwargs):
+    def __init__(self, encoder, augmentation=None, projector=None, encode_chunk=None, **kwargs):
         super().__init__(**kwargs)
         check_encoder(encoder)
         self.encoder, self.augmentation, self.projector = encoder, augmentation, projector
+        self.encode_chunk = encode_chunk
+        self.run(encoder)  # refuses a bad size now
 
     def build(self, input_shape):
         self._data_shape = _as_lists(input_shape)
@@ -81,12 +89,12 @@ class Scheme(keras.Model):
         if isinstance(inputs, list | tuple):
             return [self.features(part) for part in inputs]
         if len(inputs.shape) == len(self.sample_shape) + 2:
-            return over_views(self.encoder, inputs, training=False)
-        return self.encoder(inputs, training=False)
+            return over_views(self.run(self.encoder), inputs, training=False)
+        return self.run(self.encoder)(inputs, training=False)
 
     def embed(self, samples):
         """Projected features of samples `(batch, ...)`, in inference mode: `(batch, dim)`."""
-        return self.projector(self.encoder(samples, training=False), training=False)
+        return self.projector(self.run(self.encoder)(samples, training=False), training=False)
 
     def views(self, inputs):
         """The views of a batch of data: a tuple of `(batch, views, ...)`, one entry for each size."""
@@ -115,7 +123,11 @@ class Scheme(keras.Model):
 
     def encode(self, views, training):
         """Features of all views, `(batch, views, dim)`; each size runs through the encoder once."""
-        return joined([over_views(self.encoder, group, training=training) for group in views])
+        return joined([over_views(self.run(self.encoder), group, training=training) for group in views])
+
+    def run(self, encoder):
+        """The encoder, or the teacher's, as a function that runs in chunks where `encode_chunk` says so."""
+        return in_chunks(encoder, self.encode_chunk)
 
     def project(self, features, training):
         """Embeddings `(batch, views, dim)`."""
@@ -123,7 +135,7 @@ class Scheme(keras.Model):
 
     def get_config(self):
         parts = {key: getattr(self, key) for key in ("encoder", "augmentation", "projector")}
-        return {**super().get_config(), **serialized(parts)}
+        return {**super().get_config(), **serialized(parts), "encode_chunk": self.encode_chunk}
 
     @classmethod
     def from_config(cls, config):

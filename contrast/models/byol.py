@@ -1,3 +1,6 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 
 from contrast.losses import total_loss
@@ -5,6 +8,7 @@ from contrast.models.base import over_views, serialized
 from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.predictions import swapped_cosines
 from contrast.models.taught import TaughtScheme
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -28,6 +32,7 @@ class BYOL(TaughtScheme):
         momentum: m at the start, a float or a function of the step.
         total_steps: steps of the training, over which m rises to 1 along half a cosine, as in the paper;
             `None`: it stays.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
@@ -48,32 +53,39 @@ class BYOL(TaughtScheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(4096, 256),
-        predictor=(4096, 256),
-        momentum=0.996,
-        total_steps=None,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (4096, 256),
+        predictor: Sequence[int] | keras.Layer = (4096, 256),
+        momentum: float | Callable[[Any], Any] = 0.996,
+        total_steps: int | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, batch_norm=True, dtype=dtype)
         super().__init__(encoder, augmentation, head, momentum, total_steps, dtype=dtype, **kwargs)
         self.predictor = make_head(predictor, batch_norm=True, dtype=dtype)
 
-    def build_parts(self, features):
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         check_predictor(head_dim(self.predictor, self.embedding_dim), self.embedding_dim)
 
-    def outputs(self, views, training):
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)
         predictions = over_views(self.predictor, embeddings, training=training)
         return {"embeddings": embeddings, "predictions": predictions, "views": views}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
         q, z = outputs["predictions"], self.teach(outputs["views"], training)
         return total_loss(self, mean=4.0, loss=2 * swapped_cosines(q, z, sample_weight))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **serialized({"predictor": self.predictor})}

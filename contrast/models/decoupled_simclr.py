@@ -1,6 +1,10 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from contrast.losses import DecoupledContrastive
+from contrast.losses.base import ContrastiveLoss
 from contrast.models.simclr import SimCLR
 
 
@@ -21,6 +25,7 @@ class DecoupledSimCLR(SimCLR):
         temperature: $\tau$.
         weighting: `None` (DCL) or `"von_mises"` (DCLW).
         same_id: `None`: ids are not read; else as for `contrast.losses.DecoupledContrastive`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data and errors: as for `SimCLR`.
 
@@ -36,19 +41,19 @@ class DecoupledSimCLR(SimCLR):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 128),
-        temperature=0.1,
-        weighting=None,
-        same_id=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 128),
+        temperature: float = 0.1,
+        weighting: str | None = None,
+        same_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.weighting = weighting
         super().__init__(encoder, augmentation, projector, temperature, same_id, **kwargs)
 
-    def make_loss(self):
+    def make_loss(self) -> ContrastiveLoss:
         return DecoupledContrastive(self.temperature, self.weighting, same_id=self.same_id or "ignore")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "weighting": self.weighting}

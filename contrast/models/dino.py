@@ -1,3 +1,6 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -6,6 +9,7 @@ from contrast.losses import SelfDistillation, total_loss
 from contrast.models.base import separate
 from contrast.models.heads import make_head
 from contrast.models.taught import TaughtScheme
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -46,6 +50,7 @@ class DINO(TaughtScheme):
         momentum: m at the start, a float or a function of the step.
         total_steps: steps of the training, over which m rises to 1 along half a cosine, as in the paper;
             `None`: it stays.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SwAV`. Ids are not read.
 
@@ -66,23 +71,23 @@ class DINO(TaughtScheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 2048, 256),
-        prototypes=65536,
-        student_temperature=0.1,
-        teacher_temperature=0.07,
-        warmup_temperature=0.04,
-        warmup_steps=37530,
-        center_momentum=0.9,
-        full_views=2,
-        freeze_steps=1251,
-        momentum=0.996,
-        total_steps=None,
-        batch_norm=False,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 2048, 256),
+        prototypes: int = 65536,
+        student_temperature: float = 0.1,
+        teacher_temperature: float = 0.07,
+        warmup_temperature: float = 0.04,
+        warmup_steps: int = 37530,
+        center_momentum: float = 0.9,
+        full_views: int = 2,
+        freeze_steps: int = 1251,
+        momentum: float | Callable[[Any], Any] = 0.996,
+        total_steps: int | None = None,
+        batch_norm: bool = False,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         initializer = keras.initializers.TruncatedNormal(stddev=0.02)
         head = make_head(
             projector, activation="gelu", kernel_initializer=initializer, batch_norm=batch_norm, dtype=dtype
@@ -104,11 +109,11 @@ class DINO(TaughtScheme):
         SelfDistillation(student_temperature)  # refuses a bad temperature now
 
     @property
-    def least_views(self):
+    def least_views(self) -> int:
         """There must be a view to predict from."""
         return max(2, self.full_views)
 
-    def build_parts(self, features):
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         self.prototypes = Prototypes(self.prototype_count, self.embedding_dim)
         self.teacher_prototypes = MomentumEncoder(self.prototypes, self.teacher.momentum, copy_first=True)
@@ -117,19 +122,26 @@ class DINO(TaughtScheme):
             shape=(), initializer="zeros", dtype="int32", trainable=False, name="step"
         )
 
-    def outputs(self, views, training):
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         T = self.full_views
         full = (views[0][:, :T],) if views[0].shape[1] >= T else separate(views)[:T]
         return {**super().outputs(views, training), "full_views": full}
 
-    def temperature_at(self, step):
+    def temperature_at(self, step: Any) -> Tensor:
         """The teacher's temperature in a step."""
         done = ops.clip(ops.cast(step, "float32") / max(1, self.warmup_steps), 0.0, 1.0)
         if self.warmup_steps == 0:
             return ops.ones_like(done) * self.teacher_temperature
         return self.warmup_temperature + (self.teacher_temperature - self.warmup_temperature) * done
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
         step = ops.copy(self.step)
         s = self.prototypes(outputs["embeddings"], frozen=step < self.freeze_steps)
@@ -144,7 +156,7 @@ class DINO(TaughtScheme):
             self.step.assign(step + 1)
         return total_loss(self, loss=loss)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         options = {key: getattr(self, key) for key in _OPTIONS}
         return {**super().get_config(), "prototypes": self.prototype_count, **options}
 

@@ -1,10 +1,15 @@
+from collections.abc import Callable
+from typing import Any, Self
+
 import keras
 
 from contrast.layers import LogitBias, Temperature
+from contrast.layers.chunked_encoder import in_chunks
 from contrast.losses import InfoNCE, SigmoidContrastive, total_loss
-from contrast.losses.base import check_choice
+from contrast.losses.base import ContrastiveLoss, check_choice
 from contrast.models.base import check_encoder, deserialized, features_dim, serialized
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 OBJECTIVES = ("softmax", "sigmoid")
 
@@ -31,6 +36,8 @@ class DualEncoder(keras.Model):
             \tau$ stays between 1 and 100, as in CLIP.
         same_id: what rows with an equal id are to each other: `"ignore"`, neither positive nor negative, or
             `"positive"`; with softmax also `"shared"`.
+        encode_chunk: `None`, or the most rows of each side that run through its encoder at once, as for
+            `contrast.models.Scheme`.
 
     Data: pairs `(first, second)`, with or without ids of what they show: `fit((first, second))`, or a data
         set that yields `((first, second), ids)` or `((first, second),)`, such as `contrast.data.PairBatches`.
@@ -57,14 +64,23 @@ class DualEncoder(keras.Model):
     """
 
     def __init__(
-        self, first, second, dim=512, objective="softmax", temperature=None, same_id="ignore", **kwargs
-    ):
+        self,
+        first: keras.Layer,
+        second: keras.Layer,
+        dim: int = 512,
+        objective: str = "softmax",
+        temperature: float | None = None,
+        same_id: str = "ignore",
+        encode_chunk: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         check_encoder(first, "first")
         check_encoder(second, "second")
         check_choice("objective", objective, OBJECTIVES)
         self.first, self.second, self.dim = first, second, dim
-        self.objective, self.same_id = objective, same_id
+        self.objective, self.same_id, self.encode_chunk = objective, same_id, encode_chunk
+        in_chunks(first, encode_chunk)  # refuses a bad size now
         softmax = objective == "softmax"
         self.start = temperature or (0.07 if softmax else 0.1)
         if softmax:
@@ -80,13 +96,13 @@ class DualEncoder(keras.Model):
         ]
         self.make_loss()  # refuses bad options now
 
-    def make_loss(self):
+    def make_loss(self) -> ContrastiveLoss:
         """The objective, around the temperature that the model owns."""
         if self.objective == "softmax":
             return InfoNCE(self.temperature, symmetric=True, same_id=self.same_id)
         return SigmoidContrastive(self.temperature, self.bias, same_id=self.same_id)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if len(input_shape) != 2 or not all(isinstance(shape, list | tuple | dict) for shape in input_shape):
             raise ValueError(
                 f"{self.name} needs pairs (first, second), got shape {tuple(input_shape)}. A data set yields "
@@ -99,34 +115,45 @@ class DualEncoder(keras.Model):
             projection.build((None, features_dim(encoder, shape)))
         self.built = True
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any]:
         return {"input_shape": self._pair_shape}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: dict[str, Any]) -> None:
         self.build(config["input_shape"])
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tuple[Tensor, Tensor], training: bool | None = None) -> tuple[Tensor, Tensor]:
         first, second = inputs
         return self.embed_first(first, training), self.embed_second(second, training)
 
-    def embed_first(self, inputs, training=None):
+    def embed_first(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Embeddings of unit length of the first side, `(batch, dim)`."""
-        return l2_normalize(self.projections[0](self.first(inputs, training=training)))
+        return l2_normalize(self.projections[0](self.run(self.first)(inputs, training=training)))
 
-    def embed_second(self, inputs, training=None):
+    def embed_second(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Embeddings of unit length of the second side, `(batch, dim)`."""
-        return l2_normalize(self.projections[1](self.second(inputs, training=training)))
+        return l2_normalize(self.projections[1](self.run(self.second)(inputs, training=training)))
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def run(self, encoder: keras.Layer) -> Callable:
+        """The encoder as a function that runs in chunks where `encode_chunk` says so."""
+        return in_chunks(encoder, self.encode_chunk)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         return total_loss(self, loss=self.make_loss()(y, y_pred, sample_weight))
 
-    def get_config(self):
-        options = {key: getattr(self, key) for key in ("dim", "objective", "same_id")}
+    def get_config(self) -> dict[str, Any]:
+        options = {key: getattr(self, key) for key in ("dim", "objective", "same_id", "encode_chunk")}
         encoders = serialized({"first": self.first, "second": self.second})
         return {**super().get_config(), **encoders, **options, "temperature": self.start}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**deserialized(config))
 
 

@@ -1,11 +1,16 @@
 """The perceptrons behind an encoder, given as widths or as a layer."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from contrast.layers import ProjectionHead
 
 
-def make_head(head, *, last_norm=None, dtype=None, **options):
+def make_head(
+    head: Sequence[int] | keras.Layer, *, last_norm: str | None = None, dtype: Any = None, **options: Any
+) -> keras.Layer:
     """The layer itself, or dense layers of these widths in the style of a paper.
 
     Args:
@@ -28,7 +33,7 @@ def make_head(head, *, last_norm=None, dtype=None, **options):
     return layers[0] if len(layers) == 1 else keras.Sequential(layers)
 
 
-def head_dim(head, features):
+def head_dim(head: keras.Layer, features: int) -> int:
     """Builds a head on features of this width, and returns the width of its output."""
     shape = (None, features)
     if not head.built:
@@ -36,7 +41,7 @@ def head_dim(head, features):
     return head.compute_output_shape(shape)[-1]
 
 
-def check_predictor(dim, embedding_dim):
+def check_predictor(dim: int, embedding_dim: int) -> None:
     """ValueError unless a predictor ends in the width of what it predicts."""
     if dim != embedding_dim:
         raise ValueError(

@@ -1,3 +1,5 @@
+from typing import Any, Self
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from contrast.encoders import ViT
 from contrast.encoders.transformer_block import transformer_blocks
 from contrast.losses import masked_patch_loss, total_loss
 from contrast.models.base import deserialized, serialized
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -59,16 +62,16 @@ class MaskedAutoencoder(keras.Model):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        mask_ratio=0.75,
-        decoder_dim=512,
-        decoder_depth=8,
-        decoder_heads=16,
-        normalize=True,
-        seed=None,
-        **kwargs,
-    ):
+        encoder: ViT,
+        augmentation: keras.Layer | None = None,
+        mask_ratio: float = 0.75,
+        decoder_dim: int = 512,
+        decoder_depth: int = 8,
+        decoder_heads: int = 16,
+        normalize: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         missing = [
             name
@@ -91,7 +94,7 @@ class MaskedAutoencoder(keras.Model):
         self.decoder_blocks = transformer_blocks(decoder_depth, decoder_heads, 4, 0.0, None, dtype)
         self.decoder_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="decoder_norm", dtype=dtype)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         shape = (None, *input_shape[1:])
         if self.augmentation is not None:
             shape = tuple(self.augmentation(keras.KerasTensor(shape), training=True).shape)
@@ -121,19 +124,19 @@ class MaskedAutoencoder(keras.Model):
         self.places = sine_places(self.grid, self.decoder_dim)
         self.built = True
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any]:
         return {"input_shape": self._data_shape}
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Any:
         if training:
             return self.outputs(self.view(inputs), training=True)
         return self.encoder(inputs, training=False)
 
-    def view(self, images):
+    def view(self, images: Tensor) -> Tensor:
         """The images that are masked: a view of each, if there is an augmentation."""
         return images if self.augmentation is None else self.augmentation(images, training=True)
 
-    def outputs(self, images, training):
+    def outputs(self, images: Tensor, training: bool | None) -> dict[str, Any]:
         """Images, the decoder's patches `(batch, patches, pixels)`, and which patches were hidden."""
         mask = random_mask(
             ops.shape(images)[0], self.patch_count, count=self.hidden_count, seed=self.generator
@@ -141,7 +144,7 @@ class MaskedAutoencoder(keras.Model):
         predictions = self.decode(self.encode_visible(images, mask, training), mask, training)
         return {"images": images, "predictions": predictions, "mask": mask}
 
-    def encode_visible(self, images, mask, training=False):
+    def encode_visible(self, images: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         """The encoder's tokens of the visible patches, after those of no patch."""
         tokens = self.encoder.embed(images)
         extra = tokens.shape[1] - self.patch_count
@@ -150,7 +153,7 @@ class MaskedAutoencoder(keras.Model):
         tokens = ops.concatenate([tokens[:, :extra], patches], axis=1) if extra else patches
         return self.encoder.norm(self.encoder.encode(tokens, training)[-1])
 
-    def decode(self, tokens, mask, training=False):
+    def decode(self, tokens: Tensor, mask: Tensor, training: bool = False) -> Tensor:
         """Predicted patches `(batch, patches, pixels)` from the tokens of the visible ones."""
         tokens = self.decoder_embedding(tokens)
         extra = tokens.shape[1] - (self.patch_count - self.hidden_count)
@@ -165,7 +168,7 @@ class MaskedAutoencoder(keras.Model):
             tokens = block(tokens, training=training)
         return self.pixels(self.decoder_norm(tokens))[:, extra:]
 
-    def patches(self, images):
+    def patches(self, images: Tensor) -> Tensor:
         """Images as patches `(batch, patches, pixels)`, rows first."""
         P, (rows, columns) = self.encoder.patch_size, self.grid
         parts = ops.reshape(images, (-1, rows, P, columns, P, self.channels))
@@ -173,7 +176,14 @@ class MaskedAutoencoder(keras.Model):
             ops.transpose(parts, (0, 1, 3, 2, 4, 5)), (-1, rows * columns, P * P * self.channels)
         )
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         outputs = y_pred if training else self.outputs(self.view(x), training=False)
         if sample_weight is not None:
             raise ValueError(f"{self.name} takes no sample_weight: the loss is a mean over patches.")
@@ -181,7 +191,7 @@ class MaskedAutoencoder(keras.Model):
         loss = masked_patch_loss(patches, outputs["predictions"], outputs["mask"], self.normalize)
         return total_loss(self, mean=loss)
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Paints the hidden patches of images; the visible ones stay as they are.
 
         Args:
@@ -206,19 +216,19 @@ class MaskedAutoencoder(keras.Model):
         painted = ops.reshape(ops.transpose(painted, (0, 1, 3, 2, 4, 5)), ops.shape(images))
         return ops.convert_to_numpy(ops.stop_gradient(painted)), ops.convert_to_numpy(outputs["mask"])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         parts = serialized({"encoder": self.encoder, "augmentation": self.augmentation})
         return {**super().get_config(), **parts, **{key: getattr(self, key) for key in _OPTIONS}}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**deserialized(config))
 
 
 _OPTIONS = ("mask_ratio", "decoder_dim", "decoder_depth", "decoder_heads", "normalize", "seed")
 
 
-def sine_places(grid, dim):
+def sine_places(grid: tuple[int, int], dim: int) -> np.ndarray:
     """Places of patches as sines and cosines, float32 `(patches, dim)`: a half for rows, a half for columns.
 
     Args:

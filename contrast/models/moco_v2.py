@@ -1,12 +1,17 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from contrast import backend
 from contrast.layers import MemoryQueue
 from contrast.losses import InfoNCE, total_loss
 from contrast.models.base import separate
 from contrast.models.heads import make_head
 from contrast.models.taught import TaughtScheme
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -32,6 +37,7 @@ class MoCoV2(TaughtScheme):
         queue_size: keys in the queue, at least the batch.
         momentum: m, a float or a function of the step.
         total_steps: `None`, or the steps of the training, over which m rises to 1 along half a cosine.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
@@ -55,33 +61,40 @@ class MoCoV2(TaughtScheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 128),
-        temperature=0.2,
-        queue_size=65536,
-        momentum=0.999,
-        total_steps=None,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 128),
+        temperature: float = 0.2,
+        queue_size: int = 65536,
+        momentum: float | Callable[[Any], Any] = 0.999,
+        total_steps: int | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, dtype=dtype)
         super().__init__(encoder, augmentation, head, momentum, total_steps, dtype=dtype, **kwargs)
         self.temperature, self.queue_size = temperature, queue_size
         InfoNCE(temperature)  # refuses a bad temperature now
 
-    def build_parts(self, features):
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         self.queue = MemoryQueue(self.queue_size, self.embedding_dim)
 
-    def outputs(self, views, training):
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         views = separate(views)
         return {"embeddings": self.project(self.encode(views[:1], training), training), "keys": views[1]}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
-        queries = outputs["embeddings"][:, 0]
-        keys = self.teach([outputs["keys"]], training)[:, 0]
+        own_keys = self.teach((outputs["keys"],), training)[:, 0]
+        queries, keys = backend.gather(outputs["embeddings"][:, 0]), backend.gather(own_keys)
         negatives, _, valid = self.queue.read()
         batch = ops.shape(queries)[0]
         # Row i sees its own key and the queue; the batch's other keys only while the queue is empty.
@@ -89,11 +102,16 @@ class MoCoV2(TaughtScheme):
         seen = ops.broadcast_to(valid[None, :], (batch, self.queue_size))
         mask = ops.concatenate([own, seen], axis=1)
         loss = InfoNCE(self.temperature)(
-            None, (queries, keys), sample_weight, negatives=negatives, candidate_mask=mask
+            None,
+            (queries, keys),
+            backend.gather(sample_weight),
+            negatives=negatives,
+            candidate_mask=mask,
+            gathered=True,
         )
         if training:
-            self.queue.enqueue(l2_normalize(ops.cast(keys, "float32")))
+            self.queue.enqueue(l2_normalize(ops.cast(own_keys, "float32")))
         return total_loss(self, loss=loss)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature, "queue_size": self.queue_size}

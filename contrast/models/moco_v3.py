@@ -1,9 +1,13 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 
 from contrast.losses import InfoNCE, total_loss
 from contrast.models.base import over_views, serialized
 from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.taught import TaughtScheme
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -27,6 +31,7 @@ class MoCoV3(TaughtScheme):
         momentum: m at the start, a float or a function of the step.
         total_steps: steps of the training, over which m rises to 1 along half a cosine, as in the paper;
             `None`: it stays.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
@@ -47,39 +52,46 @@ class MoCoV3(TaughtScheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(4096, 4096, 256),
-        predictor=(4096, 256),
-        temperature=0.2,
-        momentum=0.99,
-        total_steps=None,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (4096, 4096, 256),
+        predictor: Sequence[int] | keras.Layer = (4096, 256),
+        temperature: float = 0.2,
+        momentum: float | Callable[[Any], Any] = 0.99,
+        total_steps: int | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         style = {"batch_norm": True, "use_bias": False, "last_norm": "plain", "dtype": dtype}
         head = make_head(projector, **style)
         super().__init__(encoder, augmentation, head, momentum, total_steps, dtype=dtype, **kwargs)
         self.predictor, self.temperature = make_head(predictor, **style), temperature
         InfoNCE(temperature)  # refuses a bad temperature now
 
-    def build_parts(self, features):
+    def build_parts(self, features: int) -> None:
         super().build_parts(features)
         check_predictor(head_dim(self.predictor, self.embedding_dim), self.embedding_dim)
 
-    def outputs(self, views, training):
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)
         predictions = over_views(self.predictor, embeddings, training=training)
         return {"embeddings": embeddings, "predictions": predictions, "views": views}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
         q, k = outputs["predictions"], self.teach(outputs["views"], training)
         loss = InfoNCE(self.temperature)
         both = loss(None, (q[:, 0], k[:, 1]), sample_weight) + loss(None, (q[:, 1], k[:, 0]), sample_weight)
         return total_loss(self, loss=2 * self.temperature * both)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             **serialized({"predictor": self.predictor}),

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -6,6 +9,7 @@ from contrast.losses import InfoNCE, total_loss
 from contrast.models.base import Scheme, over_views, serialized
 from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -29,6 +33,7 @@ class NNCLR(Scheme):
         predictor: widths of the second head, whose hidden layer is batch-normalised, or a layer.
         temperature: $\tau$.
         queue_size: embeddings in the support queue, at least the batch.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
@@ -52,32 +57,32 @@ class NNCLR(Scheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 2048, 256),
-        predictor=(4096, 256),
-        temperature=0.1,
-        queue_size=98304,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 2048, 256),
+        predictor: Sequence[int] | keras.Layer = (4096, 256),
+        temperature: float = 0.1,
+        queue_size: int = 98304,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, batch_norm=True, last_norm="affine", dtype=dtype)
         super().__init__(encoder, augmentation, head, dtype=dtype, **kwargs)
         self.predictor = make_head(predictor, batch_norm=True, dtype=dtype)
         self.temperature, self.queue_size = temperature, queue_size
         InfoNCE(temperature)  # refuses a bad temperature now
 
-    def build_parts(self, features):
+    def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
         check_predictor(head_dim(self.predictor, dim), dim)
         self.queue = MemoryQueue(self.queue_size, dim)
 
-    def outputs(self, views, training):
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)
         predictions = over_views(self.predictor, embeddings, training=training)
         return {"embeddings": embeddings, "predictions": predictions}
 
-    def nearest(self, embeddings):
+    def nearest(self, embeddings: Tensor) -> Tensor:
         """The nearest of the queue to each of the unit vectors `(batch, dim)`, without gradient."""
         embeddings = ops.stop_gradient(embeddings)
         support, _, valid = self.queue.read()
@@ -85,7 +90,14 @@ class NNCLR(Scheme):
         neighbors = ops.take(support, ops.argmax(similarity, axis=1), axis=0)
         return ops.where(ops.any(valid), neighbors, embeddings)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
         z, q = l2_normalize(ops.cast(outputs["embeddings"], "float32")), outputs["predictions"]
         loss = InfoNCE(self.temperature)
@@ -96,7 +108,7 @@ class NNCLR(Scheme):
             self.queue.enqueue(z[:, 0])
         return total_loss(self, loss=both / 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             **serialized({"predictor": self.predictor}),

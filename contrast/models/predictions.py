@@ -1,9 +1,10 @@
 """A student with a predictor: shared by the schemes that predict one view from the other."""
 
 from contrast.losses import NegativeCosine
+from contrast.typing import Tensor
 
 
-def swapped_cosines(predictions, targets, sample_weight=None):
+def swapped_cosines(predictions: Tensor, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     """The negative cosine of the first predictions and the second targets, plus that of the others.
 
     Args:

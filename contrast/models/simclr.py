@@ -1,8 +1,13 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from contrast.losses import NTXent, total_loss
+from contrast.losses.base import ContrastiveLoss
 from contrast.models.base import Scheme
 from contrast.models.heads import make_head
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -24,6 +29,7 @@ class SimCLR(Scheme):
         temperature: $\tau$. The paper's best are 0.1 for long trainings on ImageNet and 0.5 on CIFAR-10.
         same_id: what ids in `fit(x, ids)` say: `None`, they are not read; else as for
             `contrast.losses.NTXent`: `"ignore"`, `"positive"` or `"shared"`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: `fit(samples)` with an augmentation, `fit(views)` of `(batch, views, ...)` without, or a pair
     `(view, view)`; each with or without ids, or as a data set of them. A data set yields a pair as
@@ -53,27 +59,34 @@ class SimCLR(Scheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 128),
-        temperature=0.1,
-        same_id=None,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 128),
+        temperature: float = 0.1,
+        same_id: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, batch_norm=True, dtype=dtype)
         super().__init__(encoder, augmentation, head, dtype=dtype, **kwargs)
         self.temperature, self.same_id = temperature, same_id
         self.make_loss()  # refuses bad options now
 
-    def make_loss(self):
+    def make_loss(self) -> ContrastiveLoss:
         """The loss of the embeddings."""
         return NTXent(self.temperature, self.same_id or "ignore")
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         z = self.outputs_of(x, y_pred, training)["embeddings"]
         ids = None if self.same_id is None else y
         return total_loss(self, loss=self.make_loss()(ids, z, sample_weight))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature, "same_id": self.same_id}

@@ -1,9 +1,13 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from contrast.losses import total_loss
 from contrast.models.base import Scheme, over_views, serialized
 from contrast.models.heads import check_predictor, head_dim, make_head
 from contrast.models.predictions import swapped_cosines
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -22,6 +26,7 @@ class SimSiam(Scheme):
         augmentation: a layer that draws the views inside the step, or `None` where the data are views.
         projector: widths of the projection head, batch-normalised after each layer, or a layer.
         predictor: widths of the predictor, a bottleneck whose hidden layer is batch-normalised, or a layer.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
@@ -42,30 +47,37 @@ class SimSiam(Scheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 2048, 2048),
-        predictor=(512, 2048),
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 2048, 2048),
+        predictor: Sequence[int] | keras.Layer = (512, 2048),
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, batch_norm=True, use_bias=False, last_norm="plain", dtype=dtype)
         super().__init__(encoder, augmentation, head, dtype=dtype, **kwargs)
         self.predictor = make_head(predictor, batch_norm=True, dtype=dtype)
 
-    def build_parts(self, features):
+    def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
         check_predictor(head_dim(self.predictor, dim), dim)
 
-    def outputs(self, views, training):
+    def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)
         predictions = over_views(self.predictor, embeddings, training=training)
         return {"embeddings": embeddings, "predictions": predictions}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         outputs = self.outputs_of(x, y_pred, training)
         both = swapped_cosines(outputs["predictions"], outputs["embeddings"], sample_weight)
         return total_loss(self, loss=both / 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **serialized({"predictor": self.predictor})}

@@ -1,8 +1,12 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from contrast.losses import SupervisedContrastive, total_loss
 from contrast.models.base import Scheme
 from contrast.models.heads import make_head
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -24,6 +28,7 @@ class SupCon(Scheme):
         projector: widths of the projection head, or a layer.
         temperature: $\tau$.
         form: as for `contrast.losses.SupervisedContrastive`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: `fit(samples, labels)` with an augmentation, `fit(views, labels)` of `(batch, views, ...)` without,
     or a pair `(view, view)`, or a data set of them. Labels are integers. `predict(samples)` gives features.
@@ -46,22 +51,29 @@ class SupCon(Scheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 128),
-        temperature=0.1,
-        form="out",
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 128),
+        temperature: float = 0.1,
+        form: str = "out",
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, augmentation, make_head(projector, dtype=dtype), dtype=dtype, **kwargs)
         self.temperature, self.form = temperature, form
         SupervisedContrastive(temperature, form)  # refuses bad options now
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         z = self.outputs_of(x, y_pred, training)["embeddings"]
         loss = SupervisedContrastive(self.temperature, self.form)
         return total_loss(self, loss=loss(y, z, sample_weight))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "temperature": self.temperature, "form": self.form}

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -6,6 +9,7 @@ from contrast.losses import SwappedPrediction, total_loss
 from contrast.models.base import Scheme
 from contrast.models.heads import head_dim, make_head
 from contrast.ops import l2_normalize
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -38,6 +42,7 @@ class SwAV(Scheme):
         queue_start: step from which embeddings are kept.
         freeze_steps: the first steps, in which no gradient flows into the prototypes. (An optimiser with
             weight decay still shrinks them, which changes nothing: they are scaled to unit length.)
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`; also views of different sizes, as a tuple or list of `(batch, ...)` or
     `(batch, views, ...)` side by side, large ones first. Ids are not read.
@@ -62,20 +67,20 @@ class SwAV(Scheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(2048, 128),
-        prototypes=3000,
-        temperature=0.1,
-        sinkhorn_temperature=0.05,
-        sinkhorn_iterations=3,
-        full_views=2,
-        queue_size=None,
-        queue_start=0,
-        freeze_steps=313,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (2048, 128),
+        prototypes: int = 3000,
+        temperature: float = 0.1,
+        sinkhorn_temperature: float = 0.05,
+        sinkhorn_iterations: int = 3,
+        full_views: int = 2,
+        queue_size: int | None = None,
+        queue_start: int = 0,
+        freeze_steps: int = 313,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, batch_norm=True, dtype=dtype)
         super().__init__(encoder, augmentation, head, dtype=dtype, **kwargs)
         if full_views < 1:
@@ -87,11 +92,11 @@ class SwAV(Scheme):
         SwappedPrediction(temperature)  # refuses a bad temperature now
 
     @property
-    def least_views(self):
+    def least_views(self) -> int:
         """There must be a view to predict from."""
         return max(2, self.full_views)
 
-    def build_parts(self, features):
+    def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
         self.prototypes = Prototypes(
             self.prototype_count, dim, self.sinkhorn_temperature, self.sinkhorn_iterations
@@ -102,20 +107,26 @@ class SwAV(Scheme):
             shape=(), initializer="zeros", dtype="int32", trainable=False, name="step"
         )
 
-    def codes(self, scores):
+    def codes(self, scores: Tensor) -> Tensor:
         """Sinkhorn's codes of the large views, `(batch, full views, prototypes)`, without gradient."""
         codes = []
         for view in range(self.full_views):
             code = self.prototypes.assign(scores[:, view])
             if self.queue_size is not None:
                 earlier, _, valid = self.queue.read(group=view)
-                more = ops.concatenate([self.prototypes(earlier), scores[:, view]])
-                together = self.prototypes.assign(more)[self.queue_size :]
+                together = self.prototypes.assign(scores[:, view], self.prototypes(earlier))
                 code = ops.where(ops.all(valid), together, code)
             codes.append(code)
         return ops.stack(codes, axis=1)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         z = ops.cast(self.outputs_of(x, y_pred, training)["embeddings"], "float32")
         step = ops.copy(self.step)
         scores = self.prototypes(z, frozen=step < self.freeze_steps)
@@ -132,7 +143,7 @@ class SwAV(Scheme):
             group = ops.where(step < self.queue_start, -1, view)
             self.queue.enqueue(z[:, view], group=ops.broadcast_to(group, (ops.shape(z)[0],)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         options = {key: getattr(self, key) for key in _OPTIONS}
         return {**super().get_config(), "prototypes": self.prototype_count, **options}
 

@@ -1,8 +1,12 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from contrast import losses
 from contrast.models.base import Scheme
 from contrast.models.heads import make_head
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast.models")
@@ -23,6 +27,7 @@ class VICReg(Scheme):
         projector: widths of the projection head ("expander"), whose hidden layers are batch-normalised, or a
             layer.
         invariance, variance, covariance: $\lambda$, $\mu$, $\nu$; see `contrast.losses.VICReg`.
+        encode_chunk: `None`, or the most views that run through the encoder at once; see `Scheme`.
 
     Data: as for `SimCLR`, exactly two views; ids are not read.
 
@@ -43,28 +48,35 @@ class VICReg(Scheme):
 
     def __init__(
         self,
-        encoder,
-        augmentation=None,
-        projector=(8192, 8192, 8192),
-        invariance=25.0,
-        variance=25.0,
-        covariance=1.0,
-        dtype=None,
-        **kwargs,
-    ):
+        encoder: keras.Layer,
+        augmentation: keras.Layer | None = None,
+        projector: Sequence[int] | keras.Layer = (8192, 8192, 8192),
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
         head = make_head(projector, batch_norm=True, dtype=dtype)
         super().__init__(encoder, augmentation, head, dtype=dtype, **kwargs)
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
         self.make_loss()  # refuses bad weights now
 
-    def make_loss(self):
+    def make_loss(self) -> keras.losses.Loss:
         """The loss of the embeddings."""
         return losses.VICReg(self.invariance, self.variance, self.covariance)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         z = self.outputs_of(x, y_pred, training)["embeddings"]
         return losses.total_loss(self, loss=self.make_loss()(None, z, sample_weight))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         terms = {key: getattr(self, key) for key in ("invariance", "variance", "covariance")}
         return {**super().get_config(), **terms}

@@ -2,11 +2,13 @@
 
 from keras import ops
 
+from contrast.typing import Tensor
+
 DISTANCES = ("euclidean", "squared_euclidean", "cosine")
 _ROUNDING = 1e-6  # of the squared lengths: a squared difference below it is what float32 leaves of zero
 
 
-def pairwise_distances(rows, columns, distance="euclidean"):
+def pairwise_distances(rows: Tensor, columns: Tensor | None, distance: str = "euclidean") -> Tensor:
     r"""The distance of each row to each column, from one matrix product.
 
     $$\|a_i - b_j\|, \qquad \|a_i - b_j\|^2 \qquad \text{or} \qquad 1 - a_i \cdot b_j$$
@@ -35,7 +37,7 @@ def pairwise_distances(rows, columns, distance="euclidean"):
     return _of_squares(lengths - 2.0 * products, _ROUNDING * lengths, distance)
 
 
-def paired_distances(a, b, distance="euclidean"):
+def paired_distances(a: Tensor, b: Tensor, distance: str = "euclidean") -> Tensor:
     """The distance of each row of `a` to the same row of `b`, from their difference.
 
     Rows that differ by less than a millionth of their lengths have Euclidean distance 0, with zero gradient.

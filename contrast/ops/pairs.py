@@ -5,6 +5,8 @@ from typing import Any
 
 from keras import ops
 
+from contrast.typing import Tensor
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -39,13 +41,13 @@ class Pairs:
     negatives_only: bool = False
 
     @property
-    def symmetric(self):
+    def symmetric(self) -> bool:
         """Whether row i is to row j what j is to i, so that one tile tells both."""
         return self.one_sided and all(
             x is None for x in (self.positive_mask, self.positive_weights, self.candidate_mask)
         )
 
-    def tile(self, rows, columns):
+    def tile(self, rows: Any, columns: Any) -> tuple[Tensor, Tensor]:
         """Reads the pairs of some rows with some columns.
 
         Args:
@@ -84,7 +86,7 @@ class Pairs:
             positives = positives * _pair_values(self.positive_weights, rows, columns)
         return candidates, positives
 
-    def plain_tiles(self, row_tiles, column_tiles):
+    def plain_tiles(self, row_tiles: Any, column_tiles: Any) -> Tensor | None:
         """Which tiles are known to hold negatives only: every pair a candidate, none a positive.
 
         Known from the ranges of instances and ids in each tile; tiles that repeat a row are not among them.

@@ -2,11 +2,20 @@
 
 from keras import ops
 
+from contrast.ops.pairs import Pairs
 from contrast.ops.tiled import TILE_SIZE, visit_matrix
 from contrast.ops.tiles import masked
+from contrast.typing import Tensor
 
 
-def pairwise_sigmoid(rows, columns, pairs, bias=0.0, *, tile_size=TILE_SIZE):
+def pairwise_sigmoid(
+    rows: Tensor,
+    columns: Tensor,
+    pairs: Pairs,
+    bias: float | Tensor = 0.0,
+    *,
+    tile_size: int | None = TILE_SIZE,
+) -> Tensor:
     r"""Binary cross-entropy of every pair of a row with a column, summed over the columns.
 
     $$\sum_{j \in C_i} \log(1 + e^{-y_{ij} (a_i \cdot b_j + \beta)}), \qquad y_{ij} = 1 \text{ for positives,

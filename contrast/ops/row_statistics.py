@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 from keras import ops
 
+from contrast.ops.pairs import Pairs
 from contrast.ops.tiled import EMPTY, TILE_SIZE, column_tile, visit_matrix
 from contrast.ops.tiles import Tiles, masked
+from contrast.typing import Tensor
 
 
 class RowStatistics(NamedTuple):
@@ -17,12 +19,19 @@ class RowStatistics(NamedTuple):
         positive_weight: the sum of the weights of the positives; no gradient flows through it.
     """
 
-    log_candidates: object
-    positives: object
-    positive_weight: object
+    log_candidates: Tensor
+    positives: Tensor
+    positive_weight: Tensor
 
 
-def row_statistics(rows, columns, pairs, *, log_positives=False, tile_size=TILE_SIZE):
+def row_statistics(
+    rows: Tensor,
+    columns: Tensor | None,
+    pairs: Pairs,
+    *,
+    log_positives: bool = False,
+    tile_size: int | None = TILE_SIZE,
+) -> RowStatistics:
     r"""Log-sum-exp over candidates and sum over positives for each row of logits.
 
     $$\log\sum_{j \in C_i} e^{s_{ij}}, \qquad \sum_j w_{ij} s_{ij} \text{ or } \log\sum_j w_{ij} e^{s_{ij}},
@@ -43,7 +52,14 @@ def row_statistics(rows, columns, pairs, *, log_positives=False, tile_size=TILE_
     return RowStatistics(result[:, 0], result[:, 1], ops.stop_gradient(result[:, 2]))
 
 
-def positive_competition(rows, columns, log_negatives, pairs, *, tile_size=TILE_SIZE):
+def positive_competition(
+    rows: Tensor,
+    columns: Tensor | None,
+    log_negatives: Tensor,
+    pairs: Pairs,
+    *,
+    tile_size: int | None = TILE_SIZE,
+) -> Tensor:
     r"""Each positive's own cross-entropy against the row's negatives, summed over the positives.
 
     $$\sum_j w_{ij} \log(1 + e^{n_i - s_{ij}}), \qquad s_{ij} = a_i \cdot b_j$$
@@ -58,7 +74,9 @@ def positive_competition(rows, columns, log_negatives, pairs, *, tile_size=TILE_
     return visit_matrix(_Competition(), pairs, tile_size, rows, columns, log_negatives)[:, 0]
 
 
-def count_positives(pairs, rows, columns, *, tile_size=TILE_SIZE):
+def count_positives(
+    pairs: Pairs, rows: int | Tensor, columns: int | Tensor, *, tile_size: int | None = TILE_SIZE
+) -> Tensor:
     """The summed weight of each row's positives, without looking at any embedding.
 
     Args:

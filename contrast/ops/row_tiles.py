@@ -1,15 +1,26 @@
 """Functions of whole rows of the matrix of pairs, some rows at a time."""
 
+from collections.abc import Callable
+
 from keras import ops
 
 from contrast import backend
+from contrast.ops.pairs import Pairs
 from contrast.ops.tiled import EMPTY, TILE_SIZE
 from contrast.ops.tiles import Tiles, count, masked, take
+from contrast.typing import Tensor
 
 _TILE_ENTRIES = 2**23  # 32 MB in float32: fewer rows are visited at once where there are more pairs
 
 
-def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
+def map_row_tiles(
+    function: Callable[..., Tensor],
+    rows: Tensor,
+    columns: Tensor | None,
+    pairs: Pairs,
+    *,
+    tile_size: int | None = TILE_SIZE,
+) -> Tensor:
     """Applies a function of some rows against all columns, tile by tile.
 
     Forward keeps what the function returns alone, backward computes each tile once more: memory is that of
@@ -71,7 +82,7 @@ def map_row_tiles(function, rows, columns, pairs, *, tile_size=TILE_SIZE):
     return compute(rows) if one_sided else compute(rows, columns)
 
 
-def masked_log_sum_exp(x, mask):
+def masked_log_sum_exp(x: Tensor, mask: Tensor) -> Tensor:
     """Log-sum-exp over the entries of each row where `mask` is true; -1e30, without gradient, if none is.
 
     Args:

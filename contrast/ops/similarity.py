@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from contrast.typing import Tensor
 
-def l2_normalize(x):
+
+def l2_normalize(x: Tensor) -> Tensor:
     """Scales each vector of the last axis to unit length.
 
     A zero vector stays zero and gets a finite gradient. The largest entry is divided out first, so that
@@ -22,7 +24,9 @@ def l2_normalize(x):
     return x * ops.rsqrt(ops.where(is_zero, ops.ones_like(square), square))
 
 
-def max_mean_similarity(a, b, a_mask=None, b_mask=None):
+def max_mean_similarity(
+    a: Tensor, b: Tensor, a_mask: Tensor | None = None, b_mask: Tensor | None = None
+) -> Tensor:
     r"""How well each set of `a` is covered by each set of `b`: the mean over `a` of the best match in `b`.
 
     $$S_{ij} = \frac{1}{|a_i|} \sum_{n \in a_i} \max_{f \in b_j} a_{in} \cdot b_{jf}$$

@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from contrast.typing import Tensor
 
-def sinkhorn(scores, temperature=0.05, iterations=3):
+
+def sinkhorn(scores: Tensor, temperature: float | Tensor = 0.05, iterations: int = 3) -> Tensor:
     r"""Assigns samples to prototypes so that every prototype receives the same mass.
 
     Alternately scales the columns and the rows of $e^{S_{ik} / \tau}$, in logarithms and float32:

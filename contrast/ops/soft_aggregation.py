@@ -6,9 +6,16 @@ from contrast.ops.pairs import Pairs
 from contrast.ops.row_statistics import count_positives, row_statistics
 from contrast.ops.similarity import l2_normalize
 from contrast.ops.tiled import TILE_SIZE
+from contrast.typing import Tensor
 
 
-def soft_aggregation_weights(z, mask, temperature=0.5, ids=None, tile_size=TILE_SIZE):
+def soft_aggregation_weights(
+    z: Tensor,
+    mask: Tensor,
+    temperature: float = 0.5,
+    ids: Tensor | None = None,
+    tile_size: int | None = TILE_SIZE,
+) -> Tensor:
     r"""Weights that are large for embeddings near the others of their group and small for stray ones.
 
     With $G_i$ the embeddings of anchor i's group but i itself, and unit vectors $z$,

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from keras import ops
 
+from contrast.typing import Tensor
+
 TRIPLETS = ("all", "hard", "semi_hard")
 
 
@@ -21,7 +23,9 @@ class TripletSums(NamedTuple):
     triplets: object
 
 
-def triplet_sums(distances, positives, negatives, margin, kind="all"):
+def triplet_sums(
+    distances: Tensor, positives: Tensor, negatives: Tensor, margin: float, kind: str = "all"
+) -> TripletSums:
     r"""Sums the violations of the margin over all triplets of each anchor, without making the triplets.
 
     $$\sum_{p \in P_i} \sum_{n \in N_i} [\,m + d_{ip} - d_{in}\,]_+$$

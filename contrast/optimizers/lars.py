@@ -1,5 +1,10 @@
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
+
+from contrast.typing import Tensor
 
 BIAS_AND_NORM = ("bias", "gamma", "beta")
 
@@ -38,14 +43,14 @@ class LARS(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=0.0,
-        trust_coefficient=0.001,
-        exclude_bias_and_norm=True,
-        name="lars",
-        **kwargs,
-    ):
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float | None = 0.0,
+        trust_coefficient: float = 0.001,
+        exclude_bias_and_norm: bool = True,
+        name: str = "lars",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {momentum}.")
@@ -57,14 +62,14 @@ class LARS(keras.optimizers.Optimizer):
         self.gradient_decay = weight_decay  # Keras applies what is called weight_decay by itself, decoupled
         self.exclude_bias_and_norm = exclude_bias_and_norm
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
         self._plain = tuple(self.exclude_bias_and_norm and _is_bias_or_norm(v) for v in variables)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: float | Tensor) -> None:
         index = self._get_variable_index(variable)
         velocity = self._velocities[index]
         weight = ops.convert_to_tensor(variable)
@@ -82,7 +87,7 @@ class LARS(keras.optimizers.Optimizer):
         ratio = weight_norm / ops.where(defined, step_norm, 1.0)
         return ops.where(defined, self.trust_coefficient * ratio, 1.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "momentum": self.momentum,

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class Part:
     every: int = 1
     name: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         selectors = _selectors(self.variables)
         if not selectors:
             raise ValueError(f"variables must select something, got {self.variables!r}.")
@@ -64,7 +65,7 @@ class Part:
             )
         object.__setattr__(self, "optimizer", optimizer)
 
-    def matches(self, variable) -> bool:
+    def matches(self, variable: keras.Variable) -> bool:
         """Whether the part selects this variable."""
         return any(
             _matches(s, variable) if isinstance(s, str) else any(variable is v for v in _variables(s))
@@ -89,7 +90,7 @@ class Part:
         return patterns
 
 
-def nothing_selected(part, variables):
+def nothing_selected(part: Part, variables: Sequence[keras.Variable]) -> str:
     """Why a part selects none of the trainable variables of the model, in words."""
     selectors = _selectors(part.variables)
     if not any(isinstance(selector, str) for selector in selectors):
@@ -113,7 +114,7 @@ def nothing_selected(part, variables):
     )
 
 
-def check_optimizer(optimizer, name):
+def check_optimizer(optimizer: Any, name: str) -> None:
     """Raises unless a part can have this optimiser."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise TypeError(f"optimizer must be a Keras optimizer, got {type(optimizer).__name__} in {name!r}.")
@@ -129,7 +130,7 @@ def check_optimizer(optimizer, name):
             raise ValueError(f"{argument} must be off in the optimizer of part {name!r}: it has {what}.")
 
 
-def listed(paths):
+def listed(paths: Sequence[str]) -> str:
     """Some paths for an error message."""
     more = len(paths) - SHOWN
     return ", ".join(map(repr, paths[:SHOWN])) + (f" and {more} more" if more > 0 else "")

@@ -1,10 +1,14 @@
 import re
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 from keras import ops
+from numpy.typing import ArrayLike
 
 from contrast import backend
 from contrast.optimizers.part import Part, check_optimizer, listed, nothing_selected
+from contrast.typing import Tensor
 
 DEFAULT = "default"
 
@@ -59,7 +63,14 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
     ['kernel', 'bias']
     """
 
-    def __init__(self, parts, default=None, no_weight_decay=(), name="partitioned", assignment=None):
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        default: str | keras.optimizers.Optimizer | None = None,
+        no_weight_decay: Sequence[str | keras.Variable] = (),
+        name: str = "partitioned",
+        assignment: Any = None,
+    ) -> None:
         parts = list(parts)
         for part in parts:
             if not isinstance(part, Part):
@@ -87,22 +98,22 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
             self.exclude_from_weight_decay(var_names=list(self.no_weight_decay))
 
     @property
-    def optimizers(self):
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The optimisers of the parts in order, then the default."""
         return list(self._optimizers)
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """Its own variable and those of all parts."""
         return [*self._variables, *(v for optimizer in self._optimizers for v in optimizer.variables)]
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The rate of the default, or of the first part; setting it scales all parts by one factor."""
         return self._lead.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate):
+    def learning_rate(self, learning_rate: Any) -> None:
         pairs = zip(self._names, self._optimizers, strict=True)
         followed = [name for name, optimizer in pairs if callable(optimizer._learning_rate)]
         if followed or callable(learning_rate):
@@ -117,7 +128,7 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
         for optimizer, rate in zip(self._optimizers, rates, strict=True):
             optimizer.learning_rate = rate * (float(learning_rate) / current)
 
-    def optimizer_of(self, name: str):
+    def optimizer_of(self, name: str) -> keras.optimizers.Optimizer:
         """The optimiser of the part of this name; `"default"` is the default's.
 
         Raises:
@@ -136,12 +147,14 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
             raise ValueError("paths_of needs a built optimizer; call optimizer.build(trainable_variables).")
         return [v.path for v in self._trainable_variables if self._part_numbers[self._var_key(v)] == number]
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[keras.Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
         """As for one optimiser, in all parts."""
         for optimizer in self._optimizers:
             optimizer.exclude_from_weight_decay(var_list=var_list, var_names=var_names)
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -155,7 +168,9 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
         ]
         super().build(variables)
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(
+        self, grads: Sequence[Tensor], trainable_variables: Sequence[keras.Variable] | None = None
+    ) -> None:
         """One step: moves every part that is due. A part without any gradient stays as it is.
 
         Args:
@@ -188,7 +203,7 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
                     _apply_if(due, optimizer, gradients, moved)
         self._iterations.assign_add(1)
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Sets `variables`, in their order."""
         variables = self.variables
         if len(weights) != len(variables):
@@ -196,14 +211,14 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
         for variable, weight in zip(variables, weights, strict=True):
             variable.assign(weight)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         # The parts' optimisers are saved as children, each with its own variables.
         store["0"] = self._iterations.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         self._iterations.assign(store["0"])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "parts": [
                 {
@@ -221,7 +236,7 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         def optimizer(saved):
             return saved and keras.saving.deserialize_keras_object(saved, custom_objects=custom_objects)
 

@@ -1,7 +1,10 @@
 import math
+from typing import Any
 
 import keras
 from keras import ops
+
+from contrast.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -39,7 +42,9 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     Reference: [Loshchilov and Hutter, 2017](https://arxiv.org/abs/1608.03983)
     """
 
-    def __init__(self, peak, total_steps, warmup_steps=0, start=0.0, end=0.0):
+    def __init__(
+        self, peak: float, total_steps: int, warmup_steps: int = 0, start: float = 0.0, end: float = 0.0
+    ) -> None:
         if not 0 <= warmup_steps < total_steps:
             raise ValueError(
                 "WarmupCosine needs 0 <= warmup_steps < total_steps, got "
@@ -48,7 +53,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         self.peak, self.total_steps, self.warmup_steps = peak, total_steps, warmup_steps
         self.start, self.end = start, end
 
-    def __call__(self, step):
+    def __call__(self, step: int | Tensor) -> Tensor:
         step = ops.cast(step, "float32")
         rising = self.start + (self.peak - self.start) * step / max(1, self.warmup_steps)
         done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
@@ -56,7 +61,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         falling = self.end + 0.5 * (self.peak - self.end) * (1.0 + cosine)
         return ops.where(step < self.warmup_steps, rising, falling)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "peak": self.peak,
             "total_steps": self.total_steps,

@@ -1,9 +1,12 @@
 import functools
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 from keras import ops
 
 from contrast import backend
+from contrast.typing import Tensor
 
 EPSILON = 1e-12
 
@@ -58,7 +61,13 @@ class SharpnessAware(keras.optimizers.Optimizer):
         [Chen et al., 2022](https://arxiv.org/abs/2106.01548) for transformers.
     """
 
-    def __init__(self, optimizer, rho=0.05, adaptive=False, name="sharpness_aware"):
+    def __init__(
+        self,
+        optimizer: str | keras.optimizers.Optimizer,
+        rho: float = 0.05,
+        adaptive: bool = False,
+        name: str = "sharpness_aware",
+    ) -> None:
         optimizer = keras.optimizers.get(optimizer)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             raise TypeError(
@@ -74,25 +83,25 @@ class SharpnessAware(keras.optimizers.Optimizer):
         self._has_ascended = False
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """Its own variable and those of the wrapped optimiser."""
         return [*self._variables, *self.optimizer.variables]
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """The rate of the wrapped optimiser."""
         return self.optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate):
+    def learning_rate(self, learning_rate: Any) -> None:
         self.optimizer.learning_rate = learning_rate
 
     @property
-    def iterations(self):
+    def iterations(self) -> keras.Variable:
         """How many steps the wrapped optimiser has made."""
         return self.optimizer.iterations
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -100,7 +109,7 @@ class SharpnessAware(keras.optimizers.Optimizer):
             self.optimizer.build(variables)
         super().build(variables)
 
-    def ascend(self, gradients, weights):
+    def ascend(self, gradients: Sequence[Tensor | None], weights: Sequence[Tensor]) -> list[Tensor]:
         r"""The weights at which the second gradients are taken.
 
         Args:
@@ -119,7 +128,9 @@ class SharpnessAware(keras.optimizers.Optimizer):
             for gradient, weight in zip(gradients, weights, strict=True)
         ]
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(
+        self, grads: Sequence[Tensor], trainable_variables: Sequence[keras.Variable] | None = None
+    ) -> None:
         """Moves the variables by gradients that were taken at the weights that `ascend` returned."""
         if not self._has_ascended:
             raise RuntimeError(
@@ -134,24 +145,26 @@ class SharpnessAware(keras.optimizers.Optimizer):
         self.optimizer.apply(grads, trainable_variables)
         self._iterations.assign_add(1)
 
-    def scale_loss(self, loss):
+    def scale_loss(self, loss: Tensor) -> Tensor:
         return self.optimizer.scale_loss(loss)
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[keras.Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
         """As for the wrapped optimiser."""
         self.optimizer.exclude_from_weight_decay(var_list=var_list, var_names=var_names)
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         self.optimizer.finalize_variable_values(var_list)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         # The wrapped optimiser is saved as a child, with its own variables.
         store["0"] = self._iterations.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         self._iterations.assign(store["0"])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "rho": self.rho,
@@ -160,7 +173,7 @@ class SharpnessAware(keras.optimizers.Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects=custom_objects)
         return cls(**{**config, "optimizer": optimizer})
 
@@ -171,7 +184,7 @@ class SharpnessAware(keras.optimizers.Optimizer):
         return ops.cast(epsilon, weight.dtype)
 
 
-def sharpness_aware(model):
+def sharpness_aware(model: keras.Model) -> keras.Model:
     r"""Gives a model the training step with two gradients that `SharpnessAware` needs.
 
     It works for every `keras.Model`, Sequential and functional ones and those with a `compute_loss` of their

@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,14 +24,15 @@ TAIL = 32
 class ArrayWriter:
     """Writes arrays one after the other; see `array_file`."""
 
-    def __init__(self, file):
-        self._file, self._contents = file, {}
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._contents: dict[str, Any] = {}
         file.write(BEGIN)
 
     def append(self, name: str, rows: np.ndarray) -> None:
         """Adds rows to the array `name`, the one that is being written or a new one."""
         rows = np.ascontiguousarray(rows)
-        entry = self._contents.get(name)
+        entry: dict[str, Any] | None = self._contents.get(name)
         if entry is None:
             self._file.write(bytes(-self._file.tell() % ALIGNMENT))
             entry = {
@@ -40,7 +42,7 @@ class ArrayWriter:
                 "checksum": 0,
             }
             self._contents[name] = entry
-        written = memoryview(rows.reshape(-1).view("uint8"))
+        written = rows.reshape(-1).view("uint8").data
         entry["checksum"] = zlib.crc32(written, entry["checksum"])
         entry["shape"][0] += len(rows)
         self._file.write(written)

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import precision_recall_curve
 
 from contrast.retrieval.matrices import as_array
@@ -28,7 +29,11 @@ class Calibration:
 
 
 def calibrate(
-    distances, same, *, precision: float | None = None, false_match_rate: float | None = None
+    distances: ArrayLike,
+    same: ArrayLike,
+    *,
+    precision: float | None = None,
+    false_match_rate: float | None = None,
 ) -> Calibration:
     """The largest threshold of distance that keeps a wanted precision or false-match rate.
 

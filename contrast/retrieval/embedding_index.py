@@ -1,11 +1,13 @@
 import json
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.retrieval.array_file import array_file
+from contrast.retrieval.calibration import Calibration
 from contrast.retrieval.index_file import finish_index, read_index
 from contrast.retrieval.item_keys import NO_NUMBER, NO_TEXT, ItemKeys
 from contrast.retrieval.matrices import as_array, finite_matrix, unit
@@ -73,7 +75,7 @@ class EmbeddingIndex:
     [{'legs': 4}]
     """
 
-    def __init__(self, distance: str = "cosine", dim: int | None = None, exact: bool | None = None):
+    def __init__(self, distance: str = "cosine", dim: int | None = None, exact: bool | None = None) -> None:
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, got {distance!r}.")
         if dim is not None and dim < 1:
@@ -90,7 +92,7 @@ class EmbeddingIndex:
         """The number of items."""
         return len(self._keys)
 
-    def __contains__(self, key) -> bool:
+    def __contains__(self, key: Any) -> bool:
         """Whether there is an item with this key."""
         return isinstance(key, str | int | np.integer) and key in self._keys.rows
 
@@ -108,7 +110,7 @@ class EmbeddingIndex:
         view.flags.writeable = False
         return view
 
-    def metadata(self, keys) -> list:
+    def metadata(self, keys: ArrayLike) -> list:
         """What was added with these keys, in their order; `None` for items that came without.
 
         Raises:
@@ -117,7 +119,12 @@ class EmbeddingIndex:
         rows = self._keys.rows_of(keys)
         return [json.loads(self._metadata[row]) if len(self._metadata) else None for row in rows.tolist()]
 
-    def add(self, embeddings, keys=None, metadata=None) -> np.ndarray:
+    def add(
+        self,
+        embeddings: ArrayLike,
+        keys: ArrayLike | None = None,
+        metadata: Sequence | None = None,
+    ) -> np.ndarray:
         """Adds items, all or none of them.
 
         An index that is memory-mapped is copied into memory, at the next search; its file stays as it is
@@ -152,7 +159,7 @@ class EmbeddingIndex:
         self.dim = rows.shape[1]
         return np.array(keys, object) if isinstance(keys, list) else keys
 
-    def remove(self, keys) -> None:
+    def remove(self, keys: ArrayLike) -> None:
         """Forgets items, all or none of them; a memory-mapped index is copied into memory first.
 
         Args:
@@ -172,7 +179,7 @@ class EmbeddingIndex:
         self._keys.keep(kept)
         self._metadata = [self._metadata[row] for row in kept] if len(self._metadata) else []
 
-    def search(self, queries, k: int = 1) -> SearchResult:
+    def search(self, queries: ArrayLike, k: int = 1) -> SearchResult:
         """The k nearest items of each query.
 
         Where the index holds fewer than k items all are returned, and the columns that are left are filled
@@ -196,7 +203,7 @@ class EmbeddingIndex:
         distances = np.pad(self._distances(found.similarities), missing, constant_values=np.inf)
         return SearchResult(self._keys.at(rows), distances)
 
-    def match(self, queries, threshold) -> SearchResult:
+    def match(self, queries: ArrayLike, threshold: float | Calibration) -> SearchResult:
         """The nearest item of each query, or none if it is farther than the threshold.
 
         Args:
@@ -212,7 +219,8 @@ class EmbeddingIndex:
         """
         found = self.search(queries, 1)
         keys, distances = found.keys[:, 0].copy(), found.distances[:, 0]
-        near = distances <= float(getattr(threshold, "threshold", threshold))
+        largest = threshold.threshold if isinstance(threshold, Calibration) else threshold
+        near = distances <= float(largest)
         keys[~near] = NO_TEXT if self._keys.are_texts else NO_NUMBER
         return SearchResult(keys, distances)
 

@@ -58,7 +58,8 @@ def read_index(path: str | os.PathLike, memory_map: bool, verify: bool) -> Store
     description, arrays = read_arrays(path, memory_map, verify)
     if description.get("kind") != KIND:
         raise ValueError(f"it holds {description.get('kind')!r}")
-    embeddings, keys, metadata = arrays["embeddings"], arrays["keys"], []
+    embeddings, keys = arrays["embeddings"], arrays["keys"]
+    metadata: Sequence[str] = []
     keys = Texts(keys, arrays["keys ends"]) if "keys ends" in arrays else np.array(keys)
     if "metadata" in arrays:
         metadata = Texts(arrays["metadata"], arrays["metadata ends"])

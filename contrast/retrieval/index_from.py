@@ -78,7 +78,7 @@ def index_from(
         _check_length(name, values, getattr(batches, "rows", None))
     prepare, done = preparation(preprocess), 0
     with contextlib.ExitStack() as stack:
-        index: EmbeddingIndex | IndexWriter = EmbeddingIndex(distance, exact=exact)
+        index: Any = EmbeddingIndex(distance, exact=exact)
         if path is not None:
             # The file takes its name only if this block ends well.
             index = IndexWriter(stack.enter_context(array_file(path)), distance, exact)
@@ -102,7 +102,7 @@ def index_from(
 class IndexWriter:
     """Writes the file of an index as items come; only keys and metadata are kept in memory."""
 
-    def __init__(self, writer: ArrayWriter, distance: str, exact: bool | None):
+    def __init__(self, writer: ArrayWriter, distance: str, exact: bool | None) -> None:
         self.writer, self.distance, self.exact = writer, distance, exact
         self.keys, self.metadata, self.dim = ItemKeys(), [], None
 

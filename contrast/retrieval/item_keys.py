@@ -20,8 +20,8 @@ class ItemKeys:
             added say of which kind all are.
     """
 
-    def __init__(self, values: np.ndarray | Sequence[str] | None = None):
-        self.values = np.empty(0, "int64") if values is None else values
+    def __init__(self, values: np.ndarray | Sequence[str] | None = None) -> None:
+        self.values: Any = np.empty(0, "int64") if values is None else values
         self._rows: dict | None = None
 
     def __len__(self) -> int:

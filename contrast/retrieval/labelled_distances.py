@@ -1,6 +1,7 @@
 """Distances whose answer is known, to calibrate a threshold on."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.retrieval.embedding_index import DISTANCES, EmbeddingIndex
 from contrast.retrieval.matrices import as_array, finite_matrix, unit
@@ -9,7 +10,12 @@ CHUNK = 1 << 22  # numbers that are held at once
 
 
 def pair_distances(
-    embeddings, labels, *, distance: str = "cosine", max_pairs: int = 1_000_000, seed: int = 0
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    distance: str = "cosine",
+    max_pairs: int = 1_000_000,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances of any two of the embeddings, and whether their labels are the same.
 
@@ -53,7 +59,9 @@ def pair_distances(
     return distances, labels[first] == labels[second]
 
 
-def nearest_distances(index: EmbeddingIndex, queries, labels, item_labels) -> tuple[np.ndarray, np.ndarray]:
+def nearest_distances(
+    index: EmbeddingIndex, queries: ArrayLike, labels: ArrayLike, item_labels: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """The distance of each query from its nearest item, and whether the two have the same label.
 
     Args:

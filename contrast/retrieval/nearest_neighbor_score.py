@@ -1,4 +1,7 @@
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.retrieval.matrices import as_array, finite_matrix, unit
 from contrast.retrieval.nearest_neighbors import NearestNeighbors
@@ -34,7 +37,7 @@ class NearestNeighborScore:
     Reference: [Sohn et al., 2021](https://arxiv.org/abs/2011.02578), for features of a contrastive encoder.
     """
 
-    def __init__(self, bank, copies: str = "mean_score", **kwargs):
+    def __init__(self, bank: ArrayLike | NearestNeighbors, copies: str = "mean_score", **kwargs: Any) -> None:
         if copies not in COPIES:
             raise ValueError(f"copies must be 'mean_score' or 'mean_feature', got {copies!r}.")
         self.copies = copies
@@ -44,7 +47,7 @@ class NearestNeighborScore:
                 f"bank must be a NearestNeighbors with metric='cosine', got metric={self.neighbors.metric!r}."
             )
 
-    def __call__(self, features) -> np.ndarray:
+    def __call__(self, features: ArrayLike) -> np.ndarray:
         features = as_array(features)
         if features.ndim == 2:
             return self.neighbors.search(features).similarities[:, 0]

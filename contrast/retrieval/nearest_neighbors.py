@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from contrast.data.files import whole_file
 from contrast.retrieval.matrices import as_array, finite_matrix, largest, most_similar_first, unit
@@ -66,7 +67,9 @@ class NearestNeighbors:
     Reference of the index: [Malkov and Yashunin, 2016](https://arxiv.org/abs/1603.09320)
     """
 
-    def __init__(self, bank, ids=None, metric: str = "cosine", exact: bool | None = None):
+    def __init__(
+        self, bank: ArrayLike, ids: ArrayLike | None = None, metric: str = "cosine", exact: bool | None = None
+    ) -> None:
         if metric not in METRICS:
             raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}.")
         bank = finite_matrix("bank", bank)
@@ -131,7 +134,7 @@ class NearestNeighbors:
         """The index of usearch as bytes, uint8; `None` if it has not been built."""
         return None if self._index is None else np.frombuffer(self._index.save(), "uint8")
 
-    def search(self, queries, k: int = 1) -> Neighbors:
+    def search(self, queries: ArrayLike, k: int = 1) -> Neighbors:
         """The k most similar rows of the bank for each query.
 
         Args:
@@ -166,7 +169,7 @@ class NearestNeighbors:
         self._ids = np.concatenate([self._ids, np.arange(first, first + len(rows))])
         self._bank, self._middle = np.concatenate([self._bank, rows]), None
 
-    def delete(self, ids) -> None:
+    def delete(self, ids: ArrayLike) -> None:
         """Forgets rows. The others keep their ids; an index is built anew at the next search.
 
         Args:

@@ -14,7 +14,7 @@ class Texts(Sequence):
         ends: int64 array, ascending.
     """
 
-    def __init__(self, data: np.ndarray, ends: np.ndarray):
+    def __init__(self, data: np.ndarray, ends: np.ndarray) -> None:
         if np.any(np.diff(ends, prepend=0) < 0) or (ends[-1] if len(ends) else 0) != len(data):
             raise ValueError("it is damaged: its texts do not end where they should")
         self.data, self.ends = data, ends
@@ -29,7 +29,7 @@ class Texts(Sequence):
     def __len__(self) -> int:
         return len(self.ends)
 
-    def __getitem__(self, position):
+    def __getitem__(self, position: int) -> str:
         position = range(len(self))[position]
         start = self.ends[position - 1] if position else 0
         return self.data[start : self.ends[position]].tobytes().decode()

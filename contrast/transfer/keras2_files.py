@@ -73,7 +73,7 @@ def read_weights(source: Any) -> Keras2Weights:
         return _weights_in(group)
 
 
-def open_keras2(path: Path):
+def open_keras2(path: Path) -> Any:
     """The tf_keras model in a file."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -99,12 +99,12 @@ def existing(path: str | Path) -> Path:
     return path
 
 
-def weights_of(model) -> Keras2Weights:
+def weights_of(model: Any) -> Keras2Weights:
     """The weights of a tf_keras model by layer, models within it opened."""
     return Keras2Weights(dict(_layers_of(model, ())))
 
 
-def _layers_of(model, path) -> Iterator[tuple[tuple[str, ...], NamedArrays]]:
+def _layers_of(model: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], NamedArrays]]:
     seen: set[int] = set()
     for layer in model.layers:
         if type(layer).__name__ in MODELS:

@@ -15,7 +15,7 @@ CONSTANT = "_CONSTANT_VALUE"
 class LayersNotConvertibleError(ValueError):
     """Some layers of a model cannot be converted; `problems` has a line for each."""
 
-    def __init__(self, problems: list[str]):
+    def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n  ".join(problems))
 

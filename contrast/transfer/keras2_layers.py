@@ -1,10 +1,12 @@
 """Layers of Keras 2, made again in Keras 3 from their configs."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+
+from contrast.typing import Tensor
 
 COVERED = frozenset(
     [
@@ -62,7 +64,7 @@ OF_EVERY_LAYER = {"activity_regularizer", "dtype", "name"}
 
 
 @keras.saving.register_keras_serializable(package="contrast")
-def hard_sigmoid_of_keras2(x):
+def hard_sigmoid_of_keras2(x: Tensor) -> Tensor:
     """`clip(0.2 x + 0.5, 0, 1)`; Keras 3 calls `clip(x / 6 + 0.5, 0, 1)` by the name of hard sigmoid."""
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
@@ -72,7 +74,7 @@ class NotConvertibleError(ValueError):
 
 
 def convert_layer(
-    class_name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Callable]
+    class_name: str, config: Mapping[str, Any], custom_objects: Mapping[str, Any]
 ) -> keras.Layer:
     """The Keras 3 layer for a class name and config of Keras 2, not yet built.
 

@@ -49,7 +49,7 @@ class TransferReport:
     untouched: tuple[Untouched, ...]
     unused: tuple[Unused, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         weights = "1 weight" if len(self.moved) == 1 else f"{len(self.moved)} weights"
         rows = [("moved", row.target, str(row.shape), f"from {row.source}") for row in self.moved]
         rows += [("untouched", row.target, str(row.shape), row.reason) for row in self.untouched]

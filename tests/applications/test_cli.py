@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 import json
 import os
@@ -199,12 +198,6 @@ def full_disk(*arguments):
     raise OSError(28, "No space left on device")
 
 
-def test_one_demo_for_several_papers_of_a_task(toys, monkeypatch):
-    first = cli.APPLICATIONS[0]
-    monkeypatch.setattr(cli, "APPLICATIONS", (first, dataclasses.replace(first, paper="second")))
-    assert cli.only_demo() == "toys"
-
-
 def test_one_seed_moves_weights_and_data(toys, tmp_path):
     def losses(name, seed):
         assert contrast("train", "toys", "--output", tmp_path / name, "--seed", seed).exit_code == 0
@@ -353,12 +346,14 @@ def test_a_claim_that_does_not_hold_has_its_own_status(toys, tmp_path):
     assert (tmp_path / "results.json").exists()
 
 
-def test_demo_serves_what_build_returns(toys, monkeypatch):
-    page = types.SimpleNamespace(block_thread=lambda: calls.append("blocked"))
+@pytest.fixture
+def served(toys, monkeypatch):
+    """Pages are not served; what would have been is listed."""
     calls = []
+    page = types.SimpleNamespace(block_thread=lambda: calls.append("blocked"), share_url=None)
 
-    def serve(served, host, port, browser, **options):
-        calls.append((served is page, host, browser, options))
+    def serve(served, host, port, browser, share, **options):
+        calls.append((served is page, host, browser, share, options))
         return f"http://{host}:{port}/"
 
     def build():
@@ -366,11 +361,55 @@ def test_demo_serves_what_build_returns(toys, monkeypatch):
 
     build.__module__ = "toy_application"
     toys.demo, toys.LAUNCH = build, {"css": "h1 {}"}
+    toys.build_all = lambda: (page, {"css": "h2 {}"})
+    monkeypatch.setattr(cli, "GALLERY", "toy_application:build_all")
     monkeypatch.setattr("applications.serving.serve", serve)
+    return calls, page
+
+
+def test_demo_serves_what_build_returns(served):
+    calls, _ = served
+    result = contrast("demo", "toys", "--no-browser")
+    assert result.exit_code == 0, result.output
+    assert calls == [(True, "127.0.0.1", False, False, {"css": "h1 {}"}), "blocked"]
+    assert re.search(r"The demo of toys is at http://127\.0\.0\.1:\d+/", result.stdout)
+    assert result.stderr == ""
+
+
+def test_demo_without_a_task_serves_the_gallery(served):
+    calls, _ = served
     result = contrast("demo", "--no-browser")
     assert result.exit_code == 0, result.output
-    assert calls == [(True, "127.0.0.1", False, {"css": "h1 {}"}), "blocked"]
-    assert re.search(r"The demo of toys is at http://127\.0\.0\.1:\d+/", result.stdout)
+    assert calls == [(True, "127.0.0.1", False, False, {"css": "h2 {}"}), "blocked"]
+    assert re.search(r"The gallery is at http://127\.0\.0\.1:\d+/", result.stdout)
+
+
+def test_who_opens_a_page_to_others_is_warned(served):
+    calls, page = served
+    result = contrast("demo", "--no-browser", "--share")
+    assert calls[0][3] is True
+    assert "no public address" in result.stderr
+    page.share_url = "https://abc.gradio.live"
+    result = contrast("demo", "--no-browser", "--share", "--host", "0.0.0.0")
+    assert "Whoever has this address" in result.stderr
+    assert "https://abc.gradio.live" in result.stderr
+    assert "others may be able to reach it" in result.stdout
+
+
+def test_what_demos_keep_is_deleted_after_a_question(toys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CONTRAST_CACHE", str(tmp_path))
+    kept, other = tmp_path / "toys-0.1.0-0123456789ab.weights.h5", tmp_path / "other.h5"
+    for file in (kept, other):
+        file.write_bytes(bytes(2_500_000))
+    refused = CliRunner().invoke(cli.app, ["demo", "--clear-cache"], input="n\n")
+    assert refused.exit_code == 1
+    assert f"Delete 1 file, 2.5 MB in {tmp_path}?" in refused.stdout
+    assert kept.exists()
+    result = contrast("demo", "--clear-cache", "--yes")
+    assert result.exit_code == 0
+    assert result.stdout == f"Deleted: 1 file, 2.5 MB in {tmp_path}.\n"
+    assert other.exists() and not kept.exists()
+    assert "Nothing is kept" in contrast("demo", "--clear-cache").stdout
 
 
 def test_tables_are_checked_and_renewed(tmp_path):

@@ -4,7 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from applications.demo_cache import TrainingBar, cache_folder, cache_name, read_cached, write_cached
+from applications.demo_cache import (
+    BarredRun,
+    Progress,
+    TrainingBar,
+    cache_name,
+    read_cached,
+    trainings_watched,
+    write_cached,
+)
 
 HISTORY = {"loss": [2.0, 1.0]}
 
@@ -41,13 +49,6 @@ def test_a_cache_that_cannot_be_written_costs_a_warning(tmp_path, caplog):
     assert "cannot be kept" in caplog.text
 
 
-def test_the_folder_can_be_chosen(monkeypatch, tmp_path):
-    monkeypatch.setenv("CONTRAST_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.delenv("CONTRAST_CACHE")
-    assert cache_folder().parts[-2:] == (".cache", "keras-contrast")
-
-
 def test_a_name_tells_tasks_and_recipes_apart():
     names = {cache_name("a", epochs=1), cache_name("b", epochs=1), cache_name("a", epochs=2)}
     assert len(names) == 3
@@ -61,3 +62,19 @@ def test_the_bar_tells_the_loss(capsys):
     trained.fit(np.zeros((4, 3)), np.full((4, 2), 3.0), epochs=2, batch_size=2, verbose=0, callbacks=[bar])
     assert bar.bar.n == 4
     assert "loss " in capsys.readouterr().err
+
+
+def test_whoever_watches_hears_of_every_step_of_every_stage():
+    trained, heard = model(), []
+    trained.compile("sgd", "mse")
+    run = BarredRun({"first": "loss {loss:.1f}", "second": "in the end {loss:.1f}"})
+    batches = np.zeros((4, 3)), np.zeros((4, 2))
+    with trainings_watched(heard.append):
+        for stage in ("first", "second"):
+            options = {"y": batches[1], "batch_size": 2, "epochs": 2}
+            run.fit(trained, batches[0], stage=stage, callbacks=[], verbose=0, **options)
+    run.fit(trained, batches[0], stage="first", callbacks=[], verbose=0, **options)
+    assert heard[0] == Progress(0, 4, 1, 2)
+    assert [(one.stage, one.done) for one in heard if one.done in (1, 3)] == [(1, 1), (1, 3), (2, 1), (2, 3)]
+    assert (heard[-1].done, heard[-1].total) == (4, 4)
+    assert heard[-1].text.startswith("in the end ")

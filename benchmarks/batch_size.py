@@ -1,0 +1,155 @@
+"""Memory and time of a training step over the batch, with and without chunks; writes JSON, a table, a plot.
+
+A dual encoder of two perceptrons learns pairs with the symmetric, tiled InfoNCE. Without chunks each encoder
+holds the activations of all its rows, with `encode_chunk` those of one chunk, and runs forward once more.
+Each measurement has a process of its own on one core: after a step with a small batch, by how many MB the
+process grows at most, with what the compiler needs and with the data, and the seconds of a further step. Both
+arms start from the same weights, and their losses are compared.
+
+    python benchmarks/batch_size.py
+    python benchmarks/batch_size.py --backends torch --batches 1024 4096 --chunk 512
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks import common
+
+BACKENDS = ("tensorflow", "jax", "torch")
+ARMS = ("whole batch", "chunks")
+SMALL = 256
+
+
+def encoder(width: int, layers: int):
+    import keras
+
+    dense = [keras.layers.Dense(width, activation="gelu") for _ in range(layers)]
+    return keras.Sequential([keras.Input((width,)), *dense])
+
+
+def measure(batch: int, chunk: int | None, width: int, layers: int, repetitions: int) -> dict:
+    """Growth of memory, seconds of a step and the first loss, in this process."""
+    import keras
+    import numpy as np
+
+    from contrast.models import DualEncoder
+
+    keras.utils.set_random_seed(0)
+    model = DualEncoder(encoder(width, layers), encoder(width, layers), dim=64, encode_chunk=chunk)
+    model.compile(keras.optimizers.SGD(0.01))
+
+    def pairs(rows):
+        generator = np.random.default_rng(rows)
+        return tuple(generator.normal(size=(rows, width)).astype("float32") for _ in range(2))
+
+    model.train_on_batch(pairs(SMALL))
+    before = common.peak_memory()
+    data, losses = pairs(batch), []
+    seconds = common.interleaved({"step": lambda: losses.append(model.train_on_batch(data))}, repetitions)
+    return {
+        "megabytes": round(common.peak_memory() - before, 1),
+        "seconds": round(seconds["step"], 3),
+        "loss": float(losses[0]),
+    }
+
+
+def measured(backend: str, batch: int, setting: dict) -> dict:
+    """Both arms of one batch on one backend; an arm that did not survive says why."""
+    shared = {key: setting[key] for key in ("width", "layers", "repetitions")}
+    row = {"backend": backend, "batch": batch}
+    for arm, chunk in zip(ARMS, (None, setting["chunk"]), strict=True):
+        request = {"batch": batch, "chunk": chunk, **shared}
+        row[arm] = common.in_process(__file__, backend, request, limit=setting["limit"])
+    return row
+
+
+def ratio(row: dict, key: str) -> float | None:
+    """What chunks need over what the whole batch needs."""
+    whole, chunks = (row[arm].get(key) for arm in ARMS)
+    return chunks / whole if whole and chunks else None
+
+
+def text(report: dict) -> str:
+    columns = ["backend", "batch"]
+    columns += [f"{arm}, {unit}" for unit in ("MB", "s") for arm in ARMS]
+    columns += ["memory, ratio", "time, ratio", "loss, relative difference"]
+    lines = []
+    for row in report["rows"]:
+        cells = [row["backend"], row["batch"]]
+        for key in ("megabytes", "seconds"):
+            cells += [row[arm].get(key, row[arm].get("failed")) for arm in ARMS]
+        whole, chunks = (row[arm].get("loss") for arm in ARMS)
+        difference = None if None in (whole, chunks) else abs(chunks - whole) / abs(whole)
+        lines.append([*cells, ratio(row, "megabytes"), ratio(row, "seconds"), difference])
+    setting = report["setting"]
+    caption = (
+        f"Pairs of {setting['width']} numbers, two encoders of {setting['layers']} layers, chunks of at most "
+        f"{setting['chunk']} rows; {report['machine']['processor']}, one core."
+    )
+    return f"{caption}\n\n{common.table(columns, lines)}"
+
+
+def picture(report: dict):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    for number, backend in enumerate(dict.fromkeys(row["backend"] for row in report["rows"])):
+        for arm, style in zip(ARMS, ("--", "-"), strict=True):
+            rows = [row for row in report["rows"] if row["backend"] == backend and "seconds" in row[arm]]
+            for axis, key in zip(axes, ("megabytes", "seconds"), strict=True):
+                axis.plot(
+                    [row["batch"] for row in rows],
+                    [max(1e-3, row[arm][key]) for row in rows],
+                    style,
+                    color=f"C{number}",
+                    marker="o",
+                    label=f"{backend}, {arm}",
+                )
+    for axis, title in zip(axes, ("memory of a step, MB", "time of a step, s"), strict=True):
+        axis.set(xscale="log", yscale="log", xlabel="batch", title=title)
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def kept(folder: Path, setting: dict, backends: list[str]) -> list[dict]:
+    """Rows of other backends that were measured in the same setting before."""
+    try:
+        earlier = json.loads((folder / "batch_size.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    if earlier["setting"] != setting:
+        return []
+    return [row for row in earlier["rows"] if row["backend"] not in backends]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+    parser.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 16384])
+    parser.add_argument("--chunk", type=int, default=1024)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--repetitions", type=int, default=2, help="steps that are timed, the least counts")
+    parser.add_argument("--limit", type=float, default=1200.0, help="seconds for one measurement")
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
+    options = vars(parser.parse_args(arguments))
+    folder, backends = options.pop("folder"), options.pop("backends")
+    rows = kept(folder, options, backends)
+    for backend in backends:
+        rows += [measured(backend, batch, options) for batch in options["batches"]]
+    rows.sort(key=lambda row: (BACKENDS.index(row["backend"]), row["batch"]))
+    report = {"setting": options, "machine": common.machine(), "rows": rows}
+    common.write_results(folder, "batch_size", report, text(report), picture(report))
+
+
+if __name__ == "__main__":
+    if common.is_child():
+        common.answer(measure)
+    else:
+        main()

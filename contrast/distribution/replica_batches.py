@@ -1,0 +1,62 @@
+import keras
+
+
+class ReplicaBatches(keras.utils.PyDataset):
+    """What one process trains on: its rows of the batches that all processes make.
+
+    Every process makes the whole batch, augmentation included, and keeps a part: together they see what a
+    training on one device sees. Batches are divided as evenly as they can be: 5 rows over 2 processes are 2
+    and 3.
+
+    Args:
+        batches: a `keras.utils.PyDataset`, the same in all processes: made from the same seed.
+        index: which process this is, from 0.
+        processes: how many there are.
+        devices: devices of each process.
+        even: every device needs as many rows.
+
+    Items: those of `batches` with fewer rows. Every array of an item has the rows of the batch first.
+
+    Raises:
+        TypeError: if `batches` is no `keras.utils.PyDataset`.
+        ValueError: for a batch of fewer rows than there are devices or, with `even`, of a number of rows that
+            they do not divide.
+
+    Example:
+
+    >>> batches = contrast.data.ViewBatches(np.zeros((5, 4)), lambda x, _: x, batch_size=5)
+    >>> [contrast.distribution.ReplicaBatches(batches, index, 2)[0].shape[0] for index in range(2)]
+    [2, 3]
+    """
+
+    def __init__(self, batches, index=0, processes=1, devices=1, even=False):
+        if not isinstance(batches, keras.utils.PyDataset):
+            raise TypeError(
+                f"batches must be a keras.utils.PyDataset, got {type(batches).__name__}; divide data of "
+                "another kind over the processes before you give them to fit."
+            )
+        super().__init__(batches.workers, batches.use_multiprocessing, batches.max_queue_size)
+        self.batches, self.index, self.processes = batches, index, processes
+        self.devices, self.even = devices, even
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        item = self.batches[index]
+        rows = len(keras.tree.flatten(item)[0])
+        devices = self.processes * self.devices
+        if rows < devices or (self.even and rows % devices):
+            raise ValueError(
+                f"batch {index} has {rows} rows, which cannot be divided "
+                f"{'evenly ' if self.even else ''}over {devices} devices; choose another "
+                "batch size, or leave the last batch out (drop_remainder=True)."
+            )
+        start, end = (rows * part // self.processes for part in (self.index, self.index + 1))
+        return keras.tree.map_structure(lambda array: array[start:end], item)
+
+    def on_epoch_begin(self):
+        self.batches.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.batches.on_epoch_end()

@@ -1,0 +1,96 @@
+"""Trains on one device and on several: `python -m tests.distribution.program FOLDER DEVICES [NAME ...]`.
+
+Each process writes for each training what both left. Without names all trainings are run, and some more.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import contrast.distribution
+
+folder, devices = Path(sys.argv[1]), sys.argv[2]
+REPLICAS = contrast.distribution.start(int(devices) if devices != "auto" else "auto")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+from tests.distribution import trainings  # noqa: E402
+
+BACKEND = keras.backend.backend()
+UNEVEN = 21  # rows in batches of 8: the last one has 5
+DIFFERENT = []
+COMPILED = ("SimCLR",)  # on TensorFlow; the others run step by step, which costs no compilation
+
+
+def trained(name, alone, batch_norm="synchronized", rows=trainings.ROWS):
+    """What a training leaves on one device, or on all of them."""
+    compiled = rows == trainings.ROWS and batch_norm == "synchronized" and name in COMPILED
+    eager = BACKEND == "tensorflow" and REPLICAS.processes == 1 and not compiled
+    data = trainings.Batches(rows=rows)
+    if alone:
+        return trainings.train(trainings.make(name), data, eager=eager)()
+    with REPLICAS.scope():
+        model = trainings.make(name)
+        fit = trainings.train(model, REPLICAS.batches(data), eager=eager)
+        REPLICAS.prepare(model, batch_norm)
+        left = fit()
+        if BACKEND == "tensorflow" and batch_norm == "synchronized":
+            DIFFERENT.extend(f"{name}: {variable.path}" for variable in model.variables if differs(variable))
+        return left
+
+
+def differs(variable):
+    """Whether a replica of this process has another copy of the variable."""
+    first, *others = [copy.numpy() for copy in variable.value.values]
+    assert others
+    return any(np.abs(first - other).max() > 1e-6 * max(1, np.abs(first).max()) for other in others)
+
+
+def seed_state(left):
+    return next(array for key, array in left.items() if key.endswith("seed_generator_state")).tolist()
+
+
+def message(function):
+    try:
+        function()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def compare(name, file=None, **options):
+    """Keeps what a training on all devices leaves, and the first process what one leaves on one."""
+    for kind in ("many", "one")[: 2 if REPLICAS.index == 0 else 1]:
+        left = trained(name, kind == "one", **options)
+        np.savez(folder / f"{file or name}-{kind}-{REPLICAS.index}.npz", **left)
+
+
+def more():
+    """What is no comparison, as values for JSON."""
+    said = {"too few": message(lambda: trained("SimCLR", alone=False, rows=9))}
+    if BACKEND == "jax":
+        said["uneven"] = message(lambda: trained("SimCLR", alone=False, rows=UNEVEN))
+    else:
+        compare("losses", "uneven", rows=UNEVEN)
+        loose = trained("SimCLR", alone=False, batch_norm="per_replica")
+        np.savez(folder / f"per_replica-{REPLICAS.index}.npz", **loose)
+    left = trained("draws", alone=False)
+    said["drawn"] = next(array for key, array in left.items() if key.endswith("drawn")).tolist()
+    said["seed state"] = seed_state(left)
+    said["seed state of one device"] = seed_state(trained("draws", alone=True))
+    return said
+
+
+def main(names):
+    said = {"count": REPLICAS.count, "processes": REPLICAS.processes, "index": REPLICAS.index}
+    for name in names or trainings.NAMES[BACKEND]:
+        compare(name)
+    if not names:
+        said |= more()
+    said["copies differ"] = DIFFERENT
+    (folder / f"said-{REPLICAS.index}.json").write_text(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(sys.argv[3:])
