@@ -107,7 +107,7 @@ def read_cached(
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("The model in %s cannot be used (%s); it is trained again.", folder, error)
         return None
-    logger.info("The trained model comes from %s; delete that folder to train again.", folder)
+    logger.info("The trained model comes from %s; `contrast demo --clear-cache` empties it.", folder)
     return history
 
 

@@ -1,10 +1,11 @@
-"""Memory and time of a training step over the batch, with and without chunks; writes JSON, a table, a plot.
+"""Memory and time of a training step over the batch, in chunks and otherwise; writes JSON, a table, a plot.
 
-A dual encoder of two perceptrons learns pairs with the symmetric, tiled InfoNCE. Without chunks each encoder
-holds the activations of all its rows, with `encode_chunk` those of one chunk, and runs forward once more.
+A dual encoder of two perceptrons learns pairs with the symmetric InfoNCE in three ways: "dense" holds the
+matrix of similarities and all activations, as plain code does; "tiled" never holds the matrix; "chunks"
+neither the matrix nor more activations than those of a chunk (`encode_chunk`), and runs forward once more.
 Each measurement has a process of its own on one core: after a step with a small batch, by how many MB the
-process grows at most, with what the compiler needs and with the data, and the seconds of a further step. Both
-arms start from the same weights, and their losses are compared.
+process grows at most, with what the compiler needs and with the data, and the processor's seconds of a
+further step. All start from the same weights, and their losses are compared.
 
     python benchmarks/batch_size.py
     python benchmarks/batch_size.py --backends torch --batches 1024 4096 --chunk 512
@@ -17,7 +18,7 @@ from pathlib import Path
 from benchmarks import common
 
 BACKENDS = ("tensorflow", "jax", "torch")
-ARMS = ("whole batch", "chunks")
+ARMS = ("dense", "tiled", "chunks")
 SMALL = 256
 
 
@@ -28,15 +29,25 @@ def encoder(width: int, layers: int):
     return keras.Sequential([keras.Input((width,)), *dense])
 
 
-def measure(batch: int, chunk: int | None, width: int, layers: int, repetitions: int) -> dict:
+def dual_encoder(width: int, layers: int, dense: bool, chunk: int | None):
+    from contrast.losses import InfoNCE
+    from contrast.models import DualEncoder
+
+    class Dense(DualEncoder):
+        def make_loss(self):
+            return InfoNCE(self.temperature, symmetric=True, same_id=self.same_id, tile_size=None)
+
+    scheme = Dense if dense else DualEncoder
+    return scheme(encoder(width, layers), encoder(width, layers), dim=64, encode_chunk=chunk)
+
+
+def measure(batch: int, arm: str, chunk: int, width: int, layers: int, repetitions: int) -> dict:
     """Growth of memory, seconds of a step and the first loss, in this process."""
     import keras
     import numpy as np
 
-    from contrast.models import DualEncoder
-
     keras.utils.set_random_seed(0)
-    model = DualEncoder(encoder(width, layers), encoder(width, layers), dim=64, encode_chunk=chunk)
+    model = dual_encoder(width, layers, arm == "dense", chunk if arm == "chunks" else None)
     model.compile(keras.optimizers.SGD(0.01))
 
     def pairs(rows):
@@ -54,34 +65,37 @@ def measure(batch: int, chunk: int | None, width: int, layers: int, repetitions:
     }
 
 
-def measured(backend: str, batch: int, setting: dict) -> dict:
-    """Both arms of one batch on one backend; an arm that did not survive says why."""
-    shared = {key: setting[key] for key in ("width", "layers", "repetitions")}
+def measured(backend: str, batch: int, setting: dict, limit: float) -> dict:
+    """All arms of one batch on one backend; an arm that did not survive says why."""
     row = {"backend": backend, "batch": batch}
-    for arm, chunk in zip(ARMS, (None, setting["chunk"]), strict=True):
-        request = {"batch": batch, "chunk": chunk, **shared}
-        row[arm] = common.in_process(__file__, backend, request, limit=setting["limit"])
+    for arm in ARMS:
+        request = {"batch": batch, "arm": arm, **setting}
+        row[arm] = common.in_process(__file__, backend, request, limit=limit)
     return row
 
 
 def ratio(row: dict, key: str) -> float | None:
-    """What chunks need over what the whole batch needs."""
-    whole, chunks = (row[arm].get(key) for arm in ARMS)
-    return chunks / whole if whole and chunks else None
+    """What chunks need over what dense code needs."""
+    dense, chunks = row["dense"].get(key), row["chunks"].get(key)
+    return chunks / dense if dense and chunks else None
+
+
+def spread(losses: list[float]) -> float | None:
+    """The largest relative difference of losses that should be equal."""
+    return (max(losses) - min(losses)) / abs(min(losses)) if len(losses) > 1 else None
 
 
 def text(report: dict) -> str:
     columns = ["backend", "batch"]
     columns += [f"{arm}, {unit}" for unit in ("MB", "s") for arm in ARMS]
-    columns += ["memory, ratio", "time, ratio", "loss, relative difference"]
+    columns += ["chunks / dense, MB", "chunks / dense, s", "difference of losses"]
     lines = []
     for row in report["rows"]:
         cells = [row["backend"], row["batch"]]
         for key in ("megabytes", "seconds"):
             cells += [row[arm].get(key, row[arm].get("failed")) for arm in ARMS]
-        whole, chunks = (row[arm].get("loss") for arm in ARMS)
-        difference = None if None in (whole, chunks) else abs(chunks - whole) / abs(whole)
-        lines.append([*cells, ratio(row, "megabytes"), ratio(row, "seconds"), difference])
+        losses = [row[arm]["loss"] for arm in ARMS if "loss" in row[arm]]
+        lines.append([*cells, ratio(row, "megabytes"), ratio(row, "seconds"), spread(losses)])
     setting = report["setting"]
     caption = (
         f"Pairs of {setting['width']} numbers, two encoders of {setting['layers']} layers, chunks of at most "
@@ -98,7 +112,7 @@ def picture(report: dict):
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     for number, backend in enumerate(dict.fromkeys(row["backend"] for row in report["rows"])):
-        for arm, style in zip(ARMS, ("--", "-"), strict=True):
+        for arm, style in zip(ARMS, (":", "--", "-"), strict=True):
             rows = [row for row in report["rows"] if row["backend"] == backend and "seconds" in row[arm]]
             for axis, key in zip(axes, ("megabytes", "seconds"), strict=True):
                 axis.plot(
@@ -115,15 +129,15 @@ def picture(report: dict):
     return figure
 
 
-def kept(folder: Path, setting: dict, backends: list[str]) -> list[dict]:
-    """Rows of other backends that were measured in the same setting before."""
+def kept(folder: Path, setting: dict, backends: list[str], batches: list[int]) -> list[dict]:
+    """Rows of other backends and batches that were measured in the same setting before."""
     try:
         earlier = json.loads((folder / "batch_size.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     if earlier["setting"] != setting:
         return []
-    return [row for row in earlier["rows"] if row["backend"] not in backends]
+    return [row for row in earlier["rows"] if row["backend"] not in backends or row["batch"] not in batches]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -135,17 +149,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--chunk", type=int, default=1024)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--repetitions", type=int, default=2, help="steps that are timed, the least counts")
+    parser.add_argument("--repetitions", type=int, default=1, help="steps that are timed, the least counts")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds for one measurement")
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
-    options = vars(parser.parse_args(arguments))
-    folder, backends = options.pop("folder"), options.pop("backends")
-    rows = kept(folder, options, backends)
-    for backend in backends:
-        rows += [measured(backend, batch, options) for batch in options["batches"]]
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args(arguments)
+    setting = {key: getattr(options, key) for key in ("chunk", "width", "layers", "repetitions")}
+    rows = kept(options.output, setting, options.backends, options.batches)
+    for backend in options.backends:
+        rows += [measured(backend, batch, setting, options.limit) for batch in options.batches]
     rows.sort(key=lambda row: (BACKENDS.index(row["backend"]), row["batch"]))
-    report = {"setting": options, "machine": common.machine(), "rows": rows}
-    common.write_results(folder, "batch_size", report, text(report), picture(report))
+    report = {"setting": setting, "machine": common.machine(), "rows": rows}
+    common.write_results(options.output, "batch_size", report, text(report), picture(report))
 
 
 if __name__ == "__main__":

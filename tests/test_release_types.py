@@ -12,7 +12,7 @@ pytestmark = pytest.mark.once
 
 PACKAGE = Path(contrast.__file__).resolve().parent
 # `backend` and `distribution` are called by the library alone; the two modules hold their tensors untyped
-UNTYPED = ("backend/", "distribution/", "models/base.py", "ops/tiled.py")
+UNTYPED = ("backend/", "distribution/", "models/base.py", "ops/tiled.py", "ops/tiles.py")
 SPECIAL = ("__init__", "__call__", "__len__", "__getitem__", "__iter__", "__contains__")
 
 

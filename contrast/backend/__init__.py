@@ -10,6 +10,7 @@ Every backend module defines the same functions:
   chunk once more;
 - `compiled(function, variables)`: the function compiled, without gradients, for inference;
 - `two_gradient_step(model, ascend)`: a training step whose gradient is taken at other weights;
+- `has_accelerator()`: whether tensors lie on a GPU or TPU unless told otherwise;
 - `replica_count()` and `replica_index()`: on how many replicas the current step runs, and which one this is;
 - `gather(x)`: the rows of all replicas, with their gradients; `own_rows(gathered, x)`: those of this replica;
 - `mean_over_replicas(x)`: the mean of what each replica has;
@@ -28,6 +29,7 @@ match keras.backend.backend():
             add_at,
             compiled,
             gather_rows,
+            has_accelerator,
             map_chunks,
             random_state,
             replica_count,
@@ -43,6 +45,7 @@ match keras.backend.backend():
             add_at,
             compiled,
             gather_rows,
+            has_accelerator,
             map_chunks,
             random_state,
             replica_count,
@@ -58,6 +61,7 @@ match keras.backend.backend():
             add_at,
             compiled,
             gather_rows,
+            has_accelerator,
             map_chunks,
             random_state,
             replica_count,
@@ -110,6 +114,7 @@ __all__ = [
     "add_at",
     "compiled",
     "gather",
+    "has_accelerator",
     "map_chunks",
     "mean_over_replicas",
     "own_rows",

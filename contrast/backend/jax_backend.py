@@ -97,6 +97,11 @@ def two_gradient_step(model, ascend):
     return train_step
 
 
+def has_accelerator():
+    """Whether JAX computes on something else than the processor by default."""
+    return jax.default_backend() != "cpu"
+
+
 def replica_count():
     """1: under `keras.distribution` a JAX step sees the global batch."""
     return 1

@@ -231,6 +231,11 @@ def _assign(variables, values):
         variable.assign(value)
 
 
+def has_accelerator():
+    """Whether TensorFlow sees a GPU or TPU."""
+    return any(device.device_type in ("GPU", "TPU") for device in tf.config.list_logical_devices())
+
+
 def replica_count():
     """How many replicas of `tf.distribute` compute this step together; 1 without a strategy."""
     return tf.distribute.get_strategy().num_replicas_in_sync

@@ -6,6 +6,7 @@ import keras
 import torch
 import torch.distributed as dist
 from keras import ops
+from keras.src.backend.torch.core import get_device  # Keras offers no public way to ask for it
 from torch.utils.checkpoint import checkpoint
 
 _on_replicas = False
@@ -139,6 +140,11 @@ def on_replicas():
         yield
     finally:
         _on_replicas = before
+
+
+def has_accelerator():
+    """Whether Keras puts tensors on something else than the processor."""
+    return get_device() not in ("cpu", "meta")
 
 
 def replica_count():

@@ -89,7 +89,10 @@ class MomentumEncoder(keras.Layer):
             )
         self.momentum, self.batch_statistics = momentum, batch_statistics
         self.copy_first = copy_first
-        self.encoder = _twin(encoder) if copy_first else _copy(encoder)
+        # Keras's PyTorch models know their parameters by path: a twin of the same path would hide the student
+        # from `zero_grad`.
+        with keras.name_scope(self.name):
+            self.encoder = _twin(encoder) if copy_first else _copy(encoder)
         self._is_state = _is_state(self.encoder)
         # Only the variables are frozen: a frozen batch normalisation would never use its own batch.
         for variable in self.encoder.weights:

@@ -19,7 +19,7 @@ from contrast.ops import (
     positive_competition,
     row_statistics,
 )
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "sum_over_batch_size", "sum", "none", None)
 SAME_ID = ("positive", "ignore", "shared")
@@ -38,7 +38,8 @@ class ContrastiveLoss(keras.losses.Loss):
         normalize: scale embeddings to unit length, so that similarities are cosines.
         no_positive: what becomes of an anchor without a positive: `"skip"`, it leaves the mean; `"zero"`, it
             counts as zero; `"drop"`, it leaves the candidates of the other anchors too.
-        tile_size: rows of the similarity matrix held at once; `None` holds all.
+        tile_size: rows of the similarity matrix held at once, `"auto"` for what suits the device, or
+            `None` for all.
         reduction: `"mean"`: over the anchors that count, weighted by `sample_weight`;
             `"sum_over_batch_size"`: the weighted sum over their number; `"sum"`; or `"none"`: the weighted
             loss of each anchor, `(batch,)` where a sample has one anchor, else `(batch, anchors)`.
@@ -53,7 +54,7 @@ class ContrastiveLoss(keras.losses.Loss):
         temperature: float | keras.Layer = 0.1,
         normalize: bool = True,
         no_positive: str = "skip",
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str | None = None,
     ) -> None:
@@ -61,8 +62,8 @@ class ContrastiveLoss(keras.losses.Loss):
         self._dtype = "float32"
         if isinstance(temperature, int | float) and not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}.")
-        if tile_size is not None and (not isinstance(tile_size, int) or tile_size < 1):
-            raise ValueError(f"tile_size must be a positive int or None, got {tile_size!r}.")
+        if tile_size not in (None, "auto") and (not isinstance(tile_size, int) or tile_size < 1):
+            raise ValueError(f'tile_size must be a positive int, "auto" or None, got {tile_size!r}.')
         check_choice("reduction", reduction, REDUCTIONS)
         check_choice("no_positive", no_positive, NO_POSITIVE)
         self.temperature = temperature

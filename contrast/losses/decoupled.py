@@ -8,7 +8,7 @@ from contrast.losses.base import check_choice
 from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
 from contrast.ops import TILE_SIZE, Pairs, row_statistics
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 WEIGHTINGS = (None, "von_mises")
 
@@ -59,7 +59,7 @@ class DecoupledContrastive(OneSided):
         same_id: str = "positive",
         normalize: bool = True,
         no_positive: str = "skip",
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "decoupled_contrastive",
     ) -> None:

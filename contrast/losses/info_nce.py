@@ -7,7 +7,7 @@ from contrast.losses.base import SAME_ID, check_choice
 from contrast.losses.negatives import References, with_negatives, with_references
 from contrast.losses.two_sided import TwoSided
 from contrast.ops import TILE_SIZE, Pairs
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -55,7 +55,7 @@ class InfoNCE(TwoSided):
         same_id: str = "ignore",
         normalize: bool = True,
         no_positive: str = "skip",
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "info_nce",
     ) -> None:

@@ -6,7 +6,7 @@ from keras import ops
 from contrast.losses.metric_loss import MetricLoss, any_of
 from contrast.losses.miners import Miner
 from contrast.ops import TILE_SIZE, masked_log_sum_exp
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -44,7 +44,7 @@ class LiftedStructure(MetricLoss):
         distance: str = "euclidean",
         normalize: bool = True,
         miner: Miner | None = None,
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "lifted_structure",
     ) -> None:

@@ -10,7 +10,7 @@ from contrast.losses.miners import Miner
 from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
 from contrast.ops import DISTANCES, TILE_SIZE, Pairs, map_row_tiles, pairwise_distances
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 class MetricLoss(OneSided):
@@ -37,7 +37,7 @@ class MetricLoss(OneSided):
         distance: str = "euclidean",
         normalize: bool = True,
         miner: Miner | None = None,
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str | None = None,
     ) -> None:

@@ -6,7 +6,7 @@ from keras import ops
 from contrast.losses.metric_loss import MetricLoss
 from contrast.losses.miners import Miner, MultiSimilarityMiner
 from contrast.ops import TILE_SIZE, masked_log_sum_exp
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -46,7 +46,7 @@ class MultiSimilarity(MetricLoss):
         beta: float = 50.0,
         base: float = 0.5,
         miner: Miner | str | None = "default",
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "multi_similarity",
     ) -> None:

@@ -6,7 +6,7 @@ from keras import ops
 from contrast.losses.metric_loss import MetricLoss
 from contrast.losses.negatives import References
 from contrast.ops import TILE_SIZE, Pairs, row_statistics
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -47,7 +47,7 @@ class NPairs(MetricLoss):
     def __init__(
         self,
         normalize: bool = False,
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "n_pairs",
     ) -> None:

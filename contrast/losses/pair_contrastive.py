@@ -7,7 +7,7 @@ from contrast.losses.base import check_choice
 from contrast.losses.metric_loss import MetricLoss, count_of
 from contrast.losses.miners import Miner
 from contrast.ops import TILE_SIZE
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 AVERAGES = ("nonzero", "all")
 
@@ -57,7 +57,7 @@ class PairContrastive(MetricLoss):
         distance: str = "euclidean",
         normalize: bool = True,
         miner: Miner | None = None,
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "pair_contrastive",
     ) -> None:

@@ -6,7 +6,7 @@ from keras import ops
 from contrast.losses.miners import HardestPairs
 from contrast.losses.triplet_margin import TripletMargin
 from contrast.ops import TILE_SIZE, paired_distances
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -49,7 +49,7 @@ class PN(TripletMargin):
         average: str = "all",
         distance: str = "cosine",
         normalize: bool = True,
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "pn",
     ) -> None:

@@ -6,7 +6,7 @@ from keras import ops
 from contrast.losses.base import ContrastiveLoss, check_choice
 from contrast.losses.negatives import with_negatives
 from contrast.ops import TILE_SIZE, Pairs, pairwise_sigmoid
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -52,7 +52,7 @@ class SigmoidContrastive(ContrastiveLoss):
         bias: float | keras.Layer = -10.0,
         same_id: str = "ignore",
         normalize: bool = True,
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "sigmoid_contrastive",
     ) -> None:

@@ -4,7 +4,7 @@ from keras import ops
 from contrast.losses.negatives import References, with_negatives
 from contrast.losses.two_sided import TwoSided
 from contrast.ops import TILE_SIZE, Pairs
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -46,7 +46,7 @@ class SoftTargetContrastive(TwoSided):
         symmetric: bool = False,
         normalize: bool = True,
         no_positive: str = "skip",
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "soft_target_contrastive",
     ) -> None:

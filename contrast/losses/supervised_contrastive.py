@@ -6,7 +6,7 @@ from contrast.losses.base import check_choice
 from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
 from contrast.ops import TILE_SIZE
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 @keras.saving.register_keras_serializable(package="contrast")
@@ -49,7 +49,7 @@ class SupervisedContrastive(OneSided):
         form: str = "out",
         normalize: bool = True,
         no_positive: str = "skip",
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "supervised_contrastive",
     ) -> None:

@@ -16,7 +16,7 @@ from contrast.ops import (
     pairwise_distances,
     triplet_sums,
 )
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 SOFT = "soft"
 
@@ -70,7 +70,7 @@ class TripletMargin(MetricLoss):
         average: str = "nonzero",
         distance: str = "euclidean",
         normalize: bool = True,
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str = "triplet_margin",
     ) -> None:

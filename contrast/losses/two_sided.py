@@ -8,7 +8,7 @@ from keras import ops
 from contrast.losses.base import ContrastiveLoss
 from contrast.losses.negatives import References
 from contrast.ops import TILE_SIZE
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 class TwoSided(ContrastiveLoss):
@@ -25,7 +25,7 @@ class TwoSided(ContrastiveLoss):
         symmetric: bool = False,
         normalize: bool = True,
         no_positive: str = "skip",
-        tile_size: int | None = TILE_SIZE,
+        tile_size: TileSize = TILE_SIZE,
         reduction: str | None = "mean",
         name: str | None = None,
     ) -> None:

@@ -5,7 +5,7 @@ from keras import ops
 from contrast.ops.pairs import Pairs
 from contrast.ops.tiled import TILE_SIZE, visit_matrix
 from contrast.ops.tiles import masked
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 def pairwise_sigmoid(
@@ -14,7 +14,7 @@ def pairwise_sigmoid(
     pairs: Pairs,
     bias: float | Tensor = 0.0,
     *,
-    tile_size: int | None = TILE_SIZE,
+    tile_size: TileSize = TILE_SIZE,
 ) -> Tensor:
     r"""Binary cross-entropy of every pair of a row with a column, summed over the columns.
 
@@ -28,7 +28,7 @@ def pairwise_sigmoid(
         columns: float32 tensor `(columns, dim)`, the $b_j$.
         pairs: a `contrast.ops.Pairs`, candidates $C_i$ and positives among them.
         bias: float or scalar tensor, the $\beta$; a gradient flows to it.
-        tile_size: rows of logits held at once; `None` holds all.
+        tile_size: rows of logits held at once, `"auto"` for what suits the device; `None` holds all.
 
     Returns:
         A float32 tensor `(rows,)`.

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from keras import ops
 
 from contrast.ops.pairs import Pairs
-from contrast.ops.tiled import EMPTY, TILE_SIZE, column_tile, visit_matrix
+from contrast.ops.tiled import EMPTY, TILE_SIZE, column_tile, rows_at_once, visit_matrix
 from contrast.ops.tiles import Tiles, masked
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 class RowStatistics(NamedTuple):
@@ -30,7 +30,7 @@ def row_statistics(
     pairs: Pairs,
     *,
     log_positives: bool = False,
-    tile_size: int | None = TILE_SIZE,
+    tile_size: TileSize = TILE_SIZE,
 ) -> RowStatistics:
     r"""Log-sum-exp over candidates and sum over positives for each row of logits.
 
@@ -43,7 +43,7 @@ def row_statistics(
             value and gradient then take two products of all rows with all columns in place of four.
         pairs: a `contrast.ops.Pairs`, candidates $C_i$ and weights $w_{ij}$ of the positives.
         log_positives: take the log-sum-exp of the positives in place of their sum.
-        tile_size: rows of logits held at once; `None` holds all.
+        tile_size: rows of logits held at once, `"auto"` for what suits the device; `None` holds all.
 
     Returns:
         A `RowStatistics`.
@@ -58,7 +58,7 @@ def positive_competition(
     log_negatives: Tensor,
     pairs: Pairs,
     *,
-    tile_size: int | None = TILE_SIZE,
+    tile_size: TileSize = TILE_SIZE,
 ) -> Tensor:
     r"""Each positive's own cross-entropy against the row's negatives, summed over the positives.
 
@@ -75,7 +75,7 @@ def positive_competition(
 
 
 def count_positives(
-    pairs: Pairs, rows: int | Tensor, columns: int | Tensor, *, tile_size: int | None = TILE_SIZE
+    pairs: Pairs, rows: int | Tensor, columns: int | Tensor, *, tile_size: TileSize = TILE_SIZE
 ) -> Tensor:
     """The summed weight of each row's positives, without looking at any embedding.
 
@@ -87,6 +87,7 @@ def count_positives(
     Returns:
         A float32 tensor `(rows,)`.
     """
+    tile_size = rows_at_once(tile_size)
     row_tiles, column_tiles = Tiles(rows, tile_size), Tiles(columns, column_tile(tile_size))
 
     def visit_row_tile(carry, row_numbers, _):

@@ -6,9 +6,9 @@ from keras import ops
 
 from contrast import backend
 from contrast.ops.pairs import Pairs
-from contrast.ops.tiled import EMPTY, TILE_SIZE
+from contrast.ops.tiled import EMPTY, TILE_SIZE, rows_at_once
 from contrast.ops.tiles import Tiles, count, masked, take
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 _TILE_ENTRIES = 2**23  # 32 MB in float32: fewer rows are visited at once where there are more pairs
 
@@ -19,7 +19,7 @@ def map_row_tiles(
     columns: Tensor | None,
     pairs: Pairs,
     *,
-    tile_size: int | None = TILE_SIZE,
+    tile_size: TileSize = TILE_SIZE,
 ) -> Tensor:
     """Applies a function of some rows against all columns, tile by tile.
 
@@ -47,7 +47,7 @@ def map_row_tiles(
         return ops.stack(function(row, columns, positives, negatives), axis=-1)
 
     all_columns = rows if one_sided else columns
-    tiles = Tiles(count(rows), _fitting(tile_size, all_columns.shape[0]))
+    tiles = Tiles(count(rows), _fitting(rows_at_once(tile_size), all_columns.shape[0]))
     if tiles.is_single:
         return tile(rows, all_columns, None)
 

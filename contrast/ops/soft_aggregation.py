@@ -6,7 +6,7 @@ from contrast.ops.pairs import Pairs
 from contrast.ops.row_statistics import count_positives, row_statistics
 from contrast.ops.similarity import l2_normalize
 from contrast.ops.tiled import TILE_SIZE
-from contrast.typing import Tensor
+from contrast.typing import Tensor, TileSize
 
 
 def soft_aggregation_weights(
@@ -14,7 +14,7 @@ def soft_aggregation_weights(
     mask: Tensor,
     temperature: float = 0.5,
     ids: Tensor | None = None,
-    tile_size: int | None = TILE_SIZE,
+    tile_size: TileSize = TILE_SIZE,
 ) -> Tensor:
     r"""Weights that are large for embeddings near the others of their group and small for stray ones.
 
@@ -31,7 +31,8 @@ def soft_aggregation_weights(
         mask: bool tensor `(views,)`, `True` for the views that are weighted.
         temperature: the positive float $\tau_w$; the lower, the more unequal the weights.
         ids: int tensor `(views,)`, equal for views of one group; `None`: all views of the mask are one group.
-        tile_size: rows of the similarity matrix held at once; `None` holds all.
+        tile_size: rows of the similarity matrix held at once, `"auto"` for what suits the device, or
+            `None` for all.
 
     Returns:
         A float32 tensor `(views,)`: the weights of a group sum to 1; 0 outside the mask and for a view that

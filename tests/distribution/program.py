@@ -35,7 +35,8 @@ def trained(name, alone, batch_norm="synchronized", rows=trainings.ROWS):
         fit = trainings.train(model, REPLICAS.batches(data), eager=eager)
         REPLICAS.prepare(model, batch_norm)
         left = fit()
-        if BACKEND == "tensorflow" and batch_norm == "synchronized":
+        several_here = REPLICAS.count > REPLICAS.processes
+        if BACKEND == "tensorflow" and several_here and batch_norm == "synchronized":
             DIFFERENT.extend(f"{name}: {variable.path}" for variable in model.variables if differs(variable))
         return left
 
@@ -60,8 +61,11 @@ def message(function):
 
 
 def compare(name, file=None, **options):
-    """Keeps what a training on all devices leaves, and the first process what one leaves on one."""
-    for kind in ("many", "one")[: 2 if REPLICAS.index == 0 else 1]:
+    """Keeps what a training on all devices leaves, and the first process what one leaves on one.
+
+    The others wait for it; all end together.
+    """
+    for kind in ("one", "many")[0 if REPLICAS.index == 0 else 1 :]:
         left = trained(name, kind == "one", **options)
         np.savez(folder / f"{file or name}-{kind}-{REPLICAS.index}.npz", **left)
 

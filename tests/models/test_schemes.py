@@ -65,6 +65,19 @@ def test_a_step_moves_what_it_should_and_all_is_saved(name, tmp_path):
 
 @pytest.mark.once
 @pytest.mark.parametrize("name", ALL)
+def test_no_two_variables_share_a_path(name):
+    """On PyTorch the gradient of one of them would never be cleared."""
+    model = make(name)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(data(name), LABELS, batch_size=8, verbose=0)
+    paths = [variable.path for variable in model.variables]
+    assert sorted(paths) == sorted(set(paths))
+    known = {id(parameter) for parameter in model.parameters()}
+    assert [v.path for v in model.trainable_variables if id(v.value) not in known] == []
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ALL)
 def test_half_precision(name):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
