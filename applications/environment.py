@@ -20,7 +20,7 @@ EXTRAS = {
     "mlxtend": "corpora",
     "skimage": "corpora",
     "albumentations": "benchmarks",
-    "mkdocs": "docs",
+    "latex2mathml": "docs",
     "gradio": "demo",
     "grain": "grain",
     "matplotlib": "demo",
