@@ -63,9 +63,13 @@ def message(function):
 def compare(name, file=None, **options):
     """Keeps what a training on all devices leaves, and the first process what one leaves on one.
 
-    The others wait for it; all end together.
+    On TensorFlow and JAX several processes only work together: there a process by itself has to train what
+    they are compared with.
     """
-    for kind in ("one", "many")[0 if REPLICAS.index == 0 else 1 :]:
+    kinds = ["many"]
+    if REPLICAS.index == 0 and (BACKEND == "torch" or REPLICAS.processes == 1):
+        kinds.insert(0, "one")
+    for kind in kinds:
         left = trained(name, kind == "one", **options)
         np.savez(folder / f"{file or name}-{kind}-{REPLICAS.index}.npz", **left)
 
