@@ -20,6 +20,7 @@ def page_of(path: str) -> str | None:
         "README.md": "index.md",
         "CONTRIBUTING.md": "contributing.md",
         "CHANGELOG.md": "changelog.md",
+        "THIRD_PARTY.md": "third_party.md",
         "notebooks": "notebooks/index.md",
         "benchmarks": "benchmarks/index.md",
         "contrast": "reference/index.md",

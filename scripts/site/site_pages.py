@@ -16,7 +16,12 @@ from applications.registry import APPLICATIONS
 
 logger = logging.getLogger("mkdocs.hooks.site_pages")
 
-COPIES = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+COPIES = {
+    "index.md": "README.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "third_party.md": "THIRD_PARTY.md",
+}
 sources: dict[str, str] = {}  # path in the repository of what a page shows, by the page's path
 published: dict[str, str] = {}  # path on the site of other files, by their path in the repository
 
