@@ -139,7 +139,7 @@ def test_a_phone_shows_everything_in_its_width(browser, address, query):
     page.get_by_role("tab", name="How it learned").click()
     shown = ".on-dark" if query else ".on-light"
     playwright.expect(page.locator(f"{shown} img").first).to_be_visible(timeout=SECONDS)
-    assert page.locator("img:visible").count() == 2
+    playwright.expect(page.locator("img:visible")).to_have_count(2, timeout=SECONDS)
     page.close()
 
 
