@@ -19,19 +19,8 @@ def scan(body, carry, length, outputs=0):
     Returns:
         The last carry and a tuple of the outputs, each stacked along a new first axis.
     """
-    arrays = tuple(tf.TensorArray("float32", size=length) for _ in range(outputs))
-
-    def step(index, carry, arrays):
-        carry, outs = body(carry, index)
-        return index + 1, carry, tuple(a.write(index, out) for a, out in zip(arrays, outs, strict=True))
-
-    _, carry, arrays = tf.while_loop(
-        lambda index, *_: index < length,
-        step,
-        (tf.constant(0), carry, arrays),
-        parallel_iterations=1,
-    )
-    return carry, tuple(a.stack() for a in arrays)
+    carry, outs = _collect(body, carry, length, ["float32"] * outputs)
+    return carry, tuple(outs)
 
 
 def set_at(x, index, value):
@@ -146,16 +135,19 @@ def _swapped(x):
     return tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
 
 
-def _collect(body, carry, count, dtypes):
-    """Runs `carry, outputs = body(carry, index)` for each index in order, and stacks the outputs."""
-    arrays = [tf.TensorArray(dtype, size=count) for dtype in dtypes]
+def _collect(body, carry, length, dtypes):
+    """`scan` with a dtype for each output."""
+    arrays = [tf.TensorArray(dtype, size=length) for dtype in dtypes]
 
     def step(index, carry, arrays):
-        carry, outputs = body(carry, index)
-        return index + 1, carry, [a.write(index, out) for a, out in zip(arrays, outputs, strict=True)]
+        carry, outs = body(carry, index)
+        return index + 1, carry, [a.write(index, out) for a, out in zip(arrays, outs, strict=True)]
 
     _, carry, arrays = tf.while_loop(
-        lambda index, *_: index < count, step, (tf.constant(0), carry, arrays), parallel_iterations=1
+        lambda index, *_: index < length,
+        step,
+        (tf.constant(0), carry, arrays),
+        parallel_iterations=1,
     )
     return carry, [array.stack() for array in arrays]
 
