@@ -59,11 +59,9 @@ def photo_pipeline(
     blur: float,
     solarize: float = 0.0,
     color: bool = True,
-    sigma: Sequence[float] = (0.1, 2.0),
-    jitter_rate: float = 0.8,
     seed: int | Sequence[int] | None = None,
 ) -> ImagePipeline:
-    """Crop and scale, flip, jitter, turn grey (0.2), blur and solarize, in this order, drawn per image.
+    """Crop and scale, flip, jitter (0.8), turn grey (0.2), blur and solarize, in this order, drawn per image.
 
     Args:
         name: of the pipeline.
@@ -71,9 +69,8 @@ def photo_pipeline(
         area: smallest and largest share of the image that the crop takes.
         jitter: the largest change of brightness, contrast and saturation as factors, and of the hue in turns
             of the colour circle.
-        blur, solarize, jitter_rate: probabilities.
+        blur, solarize: probabilities; sigma of the blur is from 0.1 to 2 pixels.
         color: `False` for images of one channel: no saturation, hue and grey.
-        sigma: of the blur, in pixels.
         seed: int, a tuple of ints or `None`.
 
     Returns:
@@ -83,14 +80,14 @@ def photo_pipeline(
     layers = [
         RandomResizedCrop(size, area, seed=next(seeds)),
         keras.layers.RandomFlip("horizontal", seed=next(seeds)),
-        RandomApply(_jitter(*jitter, color, seeds), jitter_rate, seed=next(seeds)),
+        RandomApply(_jitter(*jitter, color, seeds), 0.8, seed=next(seeds)),
     ]
     grey, blurred = (
         RandomApply(layer, rate, seed=next(seeds))
         for layer, rate in (
             # RandomGrayscale does not save its seed; drawing is left to RandomApply.
             (keras.layers.RandomGrayscale(1.0, seed=next(seeds)), 0.2),
-            (RandomGaussianBlur(sigma, seed=next(seeds)), blur),
+            (RandomGaussianBlur((0.1, 2.0), seed=next(seeds)), blur),
         )
     )
     solarized = RandomSolarize(solarize, seed=next(seeds))

@@ -38,7 +38,7 @@ def check_is_array(images: Any, layer: str) -> None:
         )
 
 
-def check_is_no_integer(images: Tensor, value_range: Sequence[float] | None, layer: str) -> None:
+def check_is_no_integer(images: Tensor, value_range: Sequence[float], layer: str) -> None:
     """Integers are no images from 0 to 1; their type shows in a compiled step as well."""
     low, high = value_range
     dtype = keras.backend.standardize_dtype(images.dtype)

@@ -64,11 +64,11 @@ def pairs_from_tf_data(first: Any, second: Any, ids: Any = None) -> Any:
     if ids is not None:
         return tf.data.Dataset.zip((pairs, ids))
 
-    def number(start, first, second):
-        rows = tf.shape(first)[0]
-        return start + rows, ((first, second), start + tf.range(rows))
+    def number(start, pair):
+        rows = tf.shape(pair[0])[0]
+        return start + rows, (pair, start + tf.range(rows))
 
-    return pairs.scan(tf.constant(0), lambda start, pair: number(start, *pair))
+    return pairs.scan(tf.constant(0), number)
 
 
 def class_balanced_from_tf_data(
@@ -81,9 +81,10 @@ def class_balanced_from_tf_data(
     """Regroups a `tf.data.Dataset` of single samples into batches of several samples of several classes.
 
     It is read once an epoch, in a stream: samples wait until there are M of their class, then P such groups
-    make a batch. In the mean a batch holds P different classes where there are many; a class may have two
-    groups in it. Samples of which there are fewer than M are left out in this epoch. For exactly P different
-    classes and equal numbers there is `contrast.data.ClassBalancedBatches`, which wants an array.
+    make a batch. Where there are many classes, most batches hold P different ones; a class may have two
+    groups in a batch. Samples that fill no group, and groups that fill no batch, are left out in this epoch.
+    For exactly P different classes and equal numbers there is `contrast.data.ClassBalancedBatches`, which
+    wants an array.
 
     Args:
         dataset: yields pairs of a sample and an integer id, not batched; shuffle it to have other groups in

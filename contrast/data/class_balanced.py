@@ -101,10 +101,7 @@ class ClassBalancedBatches(ViewBatches):
 
     def rows(self, index: int) -> np.ndarray:
         """Row numbers of batch `index` in the current epoch."""
-        index = range(len(self))[index]
-        if self._dealt[0] != self.epoch:
-            self._dealt = (self.epoch, self._deal())
-        return self._dealt[1][index]
+        return self._batches_of_epoch()[range(len(self))[index]]
 
     def _deal(self):
         generator = np.random.default_rng((self.seed, self.epoch))

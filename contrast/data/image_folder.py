@@ -7,6 +7,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -101,8 +102,6 @@ class ImageFolder:
         return picture
 
     def _read(self, path):
-        import keras
-
         mode = "grayscale" if self.channels == 1 else "rgb"
         try:
             image = keras.utils.load_img(path, color_mode=mode, target_size=self.size)

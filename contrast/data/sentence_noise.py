@@ -92,8 +92,8 @@ class WordMasking:
         masked = np.ones(count, bool)
         segments = int((1 - self.rate) * count)
         for segment in range(segments):
-            first = segment * count // segments
-            masked[generator.integers(first, max(first + 1, (segment + 1) * count // segments))] = False
+            first, end = segment * count // segments, (segment + 1) * count // segments
+            masked[generator.integers(first, end)] = False
         return masked
 
 

@@ -64,8 +64,8 @@ class BeamSearch:
 
     Raises:
         ValueError: if a number is out of range, the beam wider than the vocabulary, an id outside of it, the
-            prompt empty, longer than `max_length`, with padding before a token or with `end_id` in it, there
-            is no item, or the decoder has no weights yet.
+            prompt empty, longer than `max_length`, with padding before a token, or with `end_id` or a
+            negative number in it, there is no item, or the decoder has no weights yet.
 
     Example:
 
@@ -155,6 +155,8 @@ class BeamSearch:
             raise ValueError("prompt must be padded behind, got padding before a token.")
         if (prompt[given] == self.end_id).any():
             raise ValueError(f"prompt must not hold end_id={self.end_id}.")
+        if (prompt < 0).any():
+            raise ValueError(f"prompt must hold ids, at least 0, got {prompt.min()}.")
         forced = np.full((batch, self.max_length), FREE, "int32")
         forced[:, :length] = np.where(given, prompt, FREE)
         return forced

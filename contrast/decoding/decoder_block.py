@@ -110,7 +110,7 @@ class DecoderBlock(keras.Layer):
         return x + self.dropout(self.contract(self.hidden(self.mlp_norm(x))), training=training), weights
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Attention in every head and its float32 weights, all 0 where the mask lets nothing through."""
     queries = queries / math.sqrt(queries.shape[-1])
     scores = ops.cast(ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))), "float32")

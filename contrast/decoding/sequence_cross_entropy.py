@@ -62,7 +62,8 @@ class SequenceCrossEntropy(keras.losses.Loss):
     """The mean of `label_smoothed_cross_entropy` over the real tokens of the whole batch.
 
     Long texts weigh more than short ones, as each token counts the same. Keras's own losses divide by all
-    places, padding included. A batch of padding only has loss 0.
+    places, padding included. A batch of padding only has loss 0. On several replicas the tokens are those of
+    the global batch.
 
     Args:
         label_smoothing: from 0 to below 1.
@@ -100,7 +101,8 @@ class SequenceCrossEntropy(keras.losses.Loss):
                 if len(sample_weight.shape) == 1:
                     sample_weight = sample_weight[:, None]
                 weights = weights * sample_weight
-            return ops.divide_no_nan(ops.sum(losses * weights), ops.sum(weights)) / backend.replica_count()
+            count = backend.mean_over_replicas(ops.sum(weights))
+            return ops.divide_no_nan(ops.sum(losses * weights), count) / backend.replica_count()
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return label_smoothed_cross_entropy(y_true, y_pred, self.label_smoothing, self.padding_id)

@@ -29,7 +29,8 @@ def _moments_of_all(layer, moments):
         # The moments of a replica without rows are NaN.
         empty = ops.equal(count, 0)
         parts = ops.stack([count, *(ops.where(empty, 0.0, part) for part in (mean, variance))])
-        counts, means, variances = (gather(parts[None])[:, part] for part in range(3))
+        gathered = gather(parts[None])
+        counts, means, variances = (gathered[:, part] for part in range(3))
         total = ops.sum(counts, axis=0)
         mean = ops.divide_no_nan(ops.sum(counts * means, axis=0), total)
         spread = variances + ops.square(means - mean)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import keras
 
 
@@ -29,7 +31,14 @@ class ReplicaBatches(keras.utils.PyDataset):
     [2, 3]
     """
 
-    def __init__(self, batches, index=0, processes=1, devices=1, even=False):
+    def __init__(
+        self,
+        batches: keras.utils.PyDataset,
+        index: int = 0,
+        processes: int = 1,
+        devices: int = 1,
+        even: bool = False,
+    ) -> None:
         if not isinstance(batches, keras.utils.PyDataset):
             raise TypeError(
                 f"batches must be a keras.utils.PyDataset, got {type(batches).__name__}; divide data of "
@@ -39,10 +48,10 @@ class ReplicaBatches(keras.utils.PyDataset):
         self.batches, self.index, self.processes = batches, index, processes
         self.devices, self.even = devices, even
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         item = self.batches[index]
         rows = len(keras.tree.flatten(item)[0])
         devices = self.processes * self.devices
@@ -55,8 +64,8 @@ class ReplicaBatches(keras.utils.PyDataset):
         start, end = (rows * part // self.processes for part in (self.index, self.index + 1))
         return keras.tree.map_structure(lambda array: array[start:end], item)
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.batches.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.batches.on_epoch_end()

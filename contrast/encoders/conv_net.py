@@ -41,7 +41,7 @@ class ConvNet(keras.Model):
             raise ValueError(f"normalization must be 'batch', 'group' or None, got {normalization!r}.")
         self.filters, self.normalization = filters, normalization
         self.stages = [keras.Sequential(self._stage(count), name=f"stage_{count}") for count in filters]
-        self.pool = keras.layers.GlobalAveragePooling2D()
+        self.pool = keras.layers.GlobalAveragePooling2D(dtype=self.dtype_policy)
 
     def _stage(self, filters):
         layers = []

@@ -41,7 +41,7 @@ class ResNet(keras.Model):
         self,
         blocks: Sequence[int] = (2, 2, 2, 2),
         width: int = 64,
-        normalization: str | None = "batch",
+        normalization: str = "batch",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -130,9 +130,7 @@ class ResidualBlock(keras.Layer):
     Call: `(batch, height, width, channels)` to `(batch, height / strides, width / strides, filters)`.
     """
 
-    def __init__(
-        self, filters: int, strides: int = 1, normalization: str | None = "batch", **kwargs: Any
-    ) -> None:
+    def __init__(self, filters: int, strides: int = 1, normalization: str = "batch", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters, self.strides, self.normalization = filters, strides, normalization
         shared = {"normalization": normalization, "dtype": self.dtype_policy}

@@ -64,10 +64,8 @@ class TransformerBlock(keras.Layer):
         self.query, self.key = dense(dim, "query"), dense(dim, "key", use_bias=False)
         self.value, self.output_projection = dense(dim, "value"), dense(dim, "output")
         self.hidden, self.contract = dense(hidden, "hidden", activation="gelu"), dense(dim, "contract")
-        for layer in (
-            *(self.attention_norm, self.mlp_norm, self.query, self.key, self.value),
-            *(self.output_projection, self.hidden),
-        ):
+        projections = (self.query, self.key, self.value, self.output_projection)
+        for layer in (self.attention_norm, self.mlp_norm, *projections, self.hidden):
             layer.build(input_shape)
         self.contract.build((*input_shape[:-1], hidden))
 

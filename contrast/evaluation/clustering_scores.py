@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
 from contrast.evaluation.inputs import class_labels, feature_matrix, positive_int
-from contrast.retrieval.nearest_neighbors import as_array, unit
+from contrast.retrieval.matrices import as_array, unit
 
 
 def clustering_scores(

@@ -12,7 +12,7 @@ from contrast.evaluation.inputs import (
     positive_int,
     positive_ints,
 )
-from contrast.retrieval.nearest_neighbors import unit
+from contrast.retrieval.matrices import unit
 
 CLASSIFIERS = ("prototype", "logistic")
 

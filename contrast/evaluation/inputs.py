@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from contrast.retrieval.nearest_neighbors import as_array
+from contrast.retrieval.matrices import as_array
 
 
 def feature_matrix(name: str, values: ArrayLike) -> np.ndarray:

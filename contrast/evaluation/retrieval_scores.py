@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from contrast.evaluation.inputs import check_same_width, class_labels, feature_matrix, positive_ints
 from contrast.metrics.recall_at_k import TIE
-from contrast.retrieval.nearest_neighbors import unit
+from contrast.retrieval.matrices import unit
 
 ENTRIES = 2**20  # of the matrix of similarities held at once
 

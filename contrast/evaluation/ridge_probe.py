@@ -7,7 +7,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.preprocessing import StandardScaler
 
 from contrast.evaluation.inputs import check_same_width, feature_matrix
-from contrast.retrieval.nearest_neighbors import as_array
+from contrast.retrieval.matrices import as_array
 
 GRID = tuple(10.0**power for power in range(-2, 6))
 

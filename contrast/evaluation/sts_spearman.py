@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from contrast.evaluation.inputs import check_same_width, feature_matrix
-from contrast.retrieval.nearest_neighbors import as_array, unit
+from contrast.retrieval.matrices import as_array, unit
 
 ROUNDING = 1e-6  # cosines of float32 embeddings that differ by less are equal
 

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from contrast.transfer.weight_names import snake_case
+
 BLOCK = 1 << 22  # bytes read or copied at once
 
 # Parts of a serialised layer that say nothing about its outputs: addresses, earlier input shapes, training.
@@ -118,12 +120,8 @@ def _without_names(config):
 
 
 def _is_automatic(name, class_name):
-    # As Keras makes snake case of a class.
-    snake = re.sub(r"\W+", "", class_name)
-    snake = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", snake)
-    snake = re.sub("([a-z])([A-Z])", r"\1_\2", snake).lower()
     # A layer of inputs is named after another class than its own.
-    return re.fullmatch(rf"({re.escape(snake)}|keras_tensor)(_\d+)?", name) is not None
+    return re.fullmatch(rf"({re.escape(snake_case(class_name))}|keras_tensor)(_\d+)?", name) is not None
 
 
 def preprocessing_digest(preprocess: Callable | None, version: str) -> str:

@@ -90,7 +90,7 @@ def calibrate(
 
 
 def _checked(distances, same):
-    distances, same = np.float64(as_array(distances)), np.asarray(as_array(same))
+    distances, same = np.asarray(as_array(distances), "float64"), np.asarray(as_array(same))
     if distances.ndim != 1 or same.shape != distances.shape:
         raise ValueError(
             f"distances and same must be (pairs,), got shapes {distances.shape} and {same.shape}."

@@ -47,8 +47,7 @@ class EmbeddingIndex:
 
     Args:
         distance: `"cosine"`, 1 - q · x / (|q| |x|), for which embeddings are kept at unit length, and which
-            is 1 for a zero vector;
-            `"euclidean"`, |q - x|; `"inner_product"`, -q · x.
+            is 1 for a zero vector; `"euclidean"`, |q - x|; `"inner_product"`, -q · x.
         dim: the width of the embeddings; `None`: that of the first ones that are added.
         exact: `True` or `False` (the graph, which is built at the first search and takes up what is added; a
             removal lets it be built anew); `None`: exact up to 1,000,000 items, or if usearch is missing.

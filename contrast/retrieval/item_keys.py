@@ -16,12 +16,15 @@ class ItemKeys:
     """Keys in the order of the rows, and the row of each.
 
     Args:
-        values: an int64 array, or a sequence of strings; `None`: there are none yet, and the first that are
-            added say of which kind all are.
+        values: an int64 array, or a sequence of strings. While there are none, the first that are added say
+            of which kind all are.
     """
 
-    def __init__(self, values: np.ndarray | Sequence[str] | None = None) -> None:
-        self.values: Any = np.empty(0, "int64") if values is None else values
+    def __init__(self, values: np.ndarray | Sequence[str] = ()) -> None:
+        self._hold(values)
+
+    def _hold(self, values: np.ndarray | Sequence[str]) -> None:
+        self.values: Any = values if len(values) else np.empty(0, "int64")
         self._rows: dict | None = None
 
     def __len__(self) -> int:
@@ -94,8 +97,7 @@ class ItemKeys:
 
     def keep(self, rows: np.ndarray) -> None:
         """Forgets all but these rows."""
-        self.values = [self.values[row] for row in rows] if self.are_texts else self.values[rows]
-        self._rows = None
+        self._hold([self.values[row] for row in rows] if self.are_texts else self.values[rows])
 
     def rows_of(self, keys: Any) -> np.ndarray:
         """The rows of keys.

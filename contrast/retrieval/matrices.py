@@ -23,9 +23,9 @@ def finite_matrix(name: str, values: Any, first: int = 0) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `(..., dim)` scaled to unit length in float32; a zero vector stays zero."""
+    """Floats `(..., dim)` scaled to unit length in their own dtype; a zero vector stays zero."""
     peak = np.abs(vectors).max(axis=-1, keepdims=True)
-    # Tiny and huge entries must not leave the range of float32 when they are squared.
+    # Tiny and huge entries must not leave the range of the dtype when they are squared.
     vectors = vectors / np.where(peak == 0, 1, peak)
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length == 0, 1, length)

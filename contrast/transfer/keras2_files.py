@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from contrast.transfer.keras2_graph import MODELS
+from contrast.transfer.keras2_layers import MODELS
 
 NamedArrays = list[tuple[str, np.ndarray]]
 

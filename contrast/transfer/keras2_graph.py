@@ -6,9 +6,8 @@ from typing import Any
 
 import keras
 
-from contrast.transfer.keras2_layers import NotConvertibleError, convert_layer, valid_name
+from contrast.transfer.keras2_layers import MODELS, NotConvertibleError, convert_layer, valid_name
 
-MODELS = ("Functional", "Model", "Sequential")
 CONSTANT = "_CONSTANT_VALUE"
 
 
@@ -31,7 +30,7 @@ def convert_model(
     layers = {}
     problems = []
     for entry in config["layers"]:
-        name = entry["config"].get("name") or entry["name"]
+        name = _name(entry)
         try:
             layers[name] = _convert(entry["class_name"], entry["config"], custom_objects)
         except LayersNotConvertibleError as error:

@@ -8,6 +8,7 @@ import keras
 
 from contrast.typing import Tensor
 
+MODELS = ("Functional", "Model", "Sequential")
 COVERED = frozenset(
     [
         *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),
@@ -37,7 +38,6 @@ RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
 
 # Options that Keras 3 lacks. These say nothing about the outputs:
 WITHOUT_EFFECT = {
-    "batch_input_shape",
     "fused",
     "implementation",
     "input_length",
@@ -94,7 +94,7 @@ def convert_layer(
         return custom_objects[class_name].from_config(config)
     layer_class = _layer_class(class_name)
     trainable = config.pop("trainable", True)
-    config = _adapted(ALIASES.get(class_name, class_name), layer_class, config, custom_objects)
+    config = _adapted(layer_class, config, custom_objects)
     try:
         layer = layer_class(**config)
     except (TypeError, ValueError) as error:
@@ -124,11 +124,11 @@ def _layer_class(class_name):
     return getattr(keras.layers, class_name)
 
 
-def _adapted(class_name, layer_class, config, custom_objects):
+def _adapted(layer_class, config, custom_objects):
     known = {*inspect.signature(layer_class.__init__).parameters, *OF_EVERY_LAYER} - {"self", "kwargs"}
     adapted = {}
     for key, value in config.items():
-        key = RENAMED.get((class_name, key), key)
+        key = RENAMED.get((layer_class.__name__, key), key)
         if key not in known:
             _check_may_go(key, value)
             continue
@@ -158,7 +158,7 @@ def _check_may_go(key, value):
 
 
 def _inner(serialized, custom_objects):
-    if serialized["class_name"] in ("Functional", "Model", "Sequential"):
+    if serialized["class_name"] in MODELS:
         raise NotConvertibleError("a model inside a wrapper is not converted")
     try:
         return convert_layer(serialized["class_name"], serialized["config"], custom_objects)

@@ -135,7 +135,7 @@ def _claimed(path, layers, model):
 
 def _in_order(weights, arrays):
     """Values in the order of the layer's weights: by name if the names are the same, else as they come."""
-    names = [_canonical([name]) for name, _ in ((name.split("/")[-1].split(":")[0], v) for name, v in arrays)]
+    names = [_canonical([name.split("/")[-1].split(":")[0]]) for name, _ in arrays]
     wanted = [weight.name for weight in weights]
     if len(set(names)) == len(names) and set(names) == set(wanted):
         by_name = dict(zip(names, (value for _, value in arrays), strict=True))

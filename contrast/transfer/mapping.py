@@ -46,11 +46,8 @@ def resolve(
         found = {match.expand(value) for key, value in patterns.items() if (match := key.fullmatch(name))}
         longest = max((key for key in prefixes if below(name, key)), key=len, default=None)
         if longest is not None:
-            found.add(
-                (prefixes[longest] + name[len(longest) :]).lstrip("/")
-                if longest
-                else _join(prefixes[""], name)
-            )
+            rest = name[len(longest) :].lstrip("/")
+            found.add("/".join(steps for steps in (prefixes[longest], rest) if steps))
         if len(found) > 1:
             problems.append(f"{name}: {', '.join(sorted(found))}")
         elif found:
@@ -93,10 +90,6 @@ def _check_types(mapping):
                 "mapping must have strings or compiled regular expressions as keys and strings as values, "
                 f"got {key!r}: {value!r}."
             )
-
-
-def _join(prefix, name):
-    return f"{prefix}/{name}" if prefix else name
 
 
 def listed(title: str, lines: list[str]) -> str:

@@ -288,6 +288,7 @@ def test_generate_keeps_its_search_out_of_the_saved_model(transformer, tmp_path)
         ({"prompt": np.full((2, 2), 5.0)}, "prompt must be integers"),
         ({"prompt": np.array([[5, 4], [0, 4]])}, "got padding before a token"),
         ({"prompt": np.array([[5, END], [5, 4]])}, "prompt must not hold end_id=2"),
+        ({"prompt": np.array([[5, -1], [5, 4]])}, "prompt must hold ids, at least 0, got -1"),
         ({"features": random_table(1, 6, 3)[:0]}, "features hold no item"),
     ],
 )

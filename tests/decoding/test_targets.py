@@ -39,6 +39,14 @@ def test_mean_over_real_tokens():
     assert_close(loss(TARGETS, LOGITS, weights), (losses * weights).sum() / weights[TARGETS != 0].sum())
 
 
+def test_replicas_sum_to_the_mean_over_all_their_tokens(monkeypatch):
+    loss = SequenceCrossEntropy(label_smoothing=0.1)
+    whole = to_numpy(loss(TARGETS, LOGITS))
+    monkeypatch.setattr(backend, "replica_count", lambda: 2)
+    monkeypatch.setattr(backend, "gather", lambda count: keras.ops.convert_to_tensor([4.0, 2.0]))
+    assert_close(loss(TARGETS[:1], LOGITS[:1]) + loss(TARGETS[1:], LOGITS[1:]), whole)
+
+
 def test_padding_only_is_zero_with_a_finite_gradient():
     loss = SequenceCrossEntropy(label_smoothing=0.1)
     value, (gradient,) = backend.value_and_grad(lambda z: loss(np.zeros((2, 5), int), z), LOGITS[:2])

@@ -105,6 +105,7 @@ def test_moments_of_parts_are_those_of_the_whole(masked, monkeypatch):
     monkeypatch.setattr("contrast.distribution.batch_norm.gather", lambda row: sent.append(row) or row)
     for part, part_mask in parts:
         layer._moments(keras.ops.convert_to_tensor(part), part_mask)
+    assert len(sent) == len(parts)
     rows = keras.ops.concatenate(sent)
     monkeypatch.setattr("contrast.distribution.batch_norm.gather", lambda row: rows)
     for part, part_mask in parts:

@@ -25,6 +25,11 @@ def test_only_batch_normalisation_mixes_images(normalization):
     assert np.allclose(alone, together, atol=1e-5) == (normalization == "group")
 
 
+def test_features_in_the_dtype_of_the_encoder():
+    encoder = ConvNet((4,), dtype="mixed_bfloat16")
+    assert keras.backend.standardize_dtype(encoder(IMAGES).dtype) == "bfloat16"
+
+
 def test_stage_outputs():
     encoder = ConvNet((4, 6))
     maps = encoder.stage_outputs(IMAGES)

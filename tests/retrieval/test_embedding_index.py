@@ -225,6 +225,14 @@ def test_an_empty_index(texts, tmp_path):
     assert loaded.search(BANK[3:4]).keys.tolist() == [[NAMES[3]]]
 
 
+def test_an_index_that_was_emptied_takes_keys_of_either_kind():
+    index = EmbeddingIndex()
+    index.add(BANK[:2], ["a", "b"])
+    index.remove(["a", "b"])
+    assert index.add(BANK[:2]).tolist() == [0, 1]
+    assert index.keys.dtype == "int64" and index.keys.tolist() == [0, 1]
+
+
 def parts(path):
     """Where in the file which array stands, and the table of contents as text."""
     data = path.read_bytes()
