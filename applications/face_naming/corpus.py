@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 
-from applications.face_naming.digit_detector import crop_digits, detect_digits
 from applications.face_naming.digits import compose_photo, mnist_digits
 from applications.face_naming.formats import NONAME, CaptionedPhoto
 from applications.face_naming.photo_checks import checked_integer
@@ -22,12 +21,8 @@ __all__ = [
     "DIGIT_NAMES",
     "DigitWorld",
     "IdentityWorld",
-    "crop_digits",
-    "detect_digits",
     "digit_photos",
-    "digit_world",
     "identity_photos",
-    "identity_world",
 ]
 
 DIGIT_NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven")
@@ -145,22 +140,12 @@ class DigitWorld:
         )
 
 
-def identity_world(seed: int = 0, identities: int = 60, width: int = 32) -> IdentityWorld:
-    """The people of `identity_photos`; see `IdentityWorld`."""
-    return IdentityWorld(seed, identities, width)
-
-
 def identity_photos(
     seed: int = 0, count: int = 1500, identities: int = 60, width: int = 32
 ) -> tuple[list[CaptionedPhoto], dict[str, np.ndarray]]:
     """Photos with face vectors, and the feature of every name; see `IdentityWorld`."""
     world = IdentityWorld(seed, identities, width)
     return world.photos(count), world.name_features
-
-
-def digit_world(seed: int = 0) -> DigitWorld:
-    """The photos of composed digits; see `DigitWorld`."""
-    return DigitWorld(seed)
 
 
 def digit_photos(
