@@ -102,13 +102,16 @@ def _saved(path):
 
 
 def _name_features(path):
-    if not (path / NAME_FEATURES).exists():
-        return None
+    return _arrays(path / NAME_FEATURES) if (path / NAME_FEATURES).exists() else None
+
+
+def _arrays(file):
+    """The arrays of an `.npz` file by their names."""
     try:
-        with np.load(path / NAME_FEATURES, allow_pickle=False) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except Exception as error:  # zipfile and NumPy raise many kinds on damaged files
-        raise ValueError(f"{path / NAME_FEATURES} cannot be read: {error}") from error
+        raise ValueError(f"{file} cannot be read: {error}") from error
 
 
 def _from_dictionary(path):
@@ -130,14 +133,9 @@ def _from_dictionary(path):
             f"{path} must hold one dictionary, got {names}; leave one, or read one in Python with "
             "load_augmented_lfw or load_celebrity_together."
         )
-    (file, load), vectors = loaders.popitem(), path / VECTORS
-    if vectors.exists():
-        try:
-            with np.load(vectors, allow_pickle=False) as arrays:
-                vectors = dict(arrays)
-        except Exception as error:  # zipfile and NumPy raise many kinds on damaged files
-            raise ValueError(f"{vectors} cannot be read: {error}") from error
-        return load(file, vectors=vectors)
+    file, load = loaders.popitem()
+    if (path / VECTORS).exists():
+        return load(file, vectors=_arrays(path / VECTORS))
     images = path / IMAGES
     return load(file, images=images if images.is_dir() else path)
 
