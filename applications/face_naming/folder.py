@@ -155,15 +155,17 @@ def _photo(entry, number, faces):
     if not isinstance(entry, dict) or "names" not in entry or "faces" not in entry:
         raise ValueError(f'{place} must be an object with "names" and "faces".')
     rows = entry["faces"]
-    if not all(isinstance(row, int) and 0 <= row < len(faces) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, int) and 0 <= row < len(faces) for row in rows):
         raise ValueError(
             f'{place}: "faces" must be row numbers of {FACES}, 0 to {len(faces) - 1}, got {rows}.'
         )
-    truth = entry.get("truth")
-    return CaptionedPhoto(
-        faces=faces[rows] if rows else faces[:0],
-        names=tuple(entry["names"]),
-        caption=entry.get("caption", ""),
-        truth=None if truth is None else tuple(truth),
-        key=entry.get("key") or str(number),
-    )
+    try:
+        return CaptionedPhoto(
+            faces=faces[rows] if rows else faces[:0],
+            names=entry["names"],
+            caption=entry.get("caption", ""),
+            truth=entry.get("truth"),
+            key=entry.get("key") or str(number),
+        )
+    except TypeError as error:
+        raise ValueError(f"{place}: {error}") from error
