@@ -149,7 +149,7 @@ class _FoundFaces:
                 f"find_faces must return vectors (faces, width) for its {len(boxes)} boxes, "
                 f"got shape {vectors.shape} for {file.name}."
             )
-        if kept is not None and self.finder is not None:
+        if kept is not None:
             try:
                 with whole_file(kept) as temporary:
                     np.savez(temporary, boxes=boxes, vectors=vectors)
