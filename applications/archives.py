@@ -52,7 +52,9 @@ def unpack_zip(path: str | Path, folder: str | Path, suffixes: tuple[str, ...]) 
                 raise
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile and what unpacks for it raise many kinds on damaged files
         raise ValueError(
             f"The zip file cannot be read, it is damaged or of an unknown kind: {error}"
         ) from error

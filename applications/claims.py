@@ -89,22 +89,10 @@ class Claim:
             raise ValueError(f"reference must be one of the arms {names}, got {self.reference!r}")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far an experiment is: `done` of `total` trainings, the last one being `arm` with `seed`."""
-
-    done: int
-    total: int
-    arm: str
-    seed: int
-    metrics: Mapping[str, float]
-
-
 def reproduce(
     claim: Claim,
     seeds: Sequence[int] = (0, 1, 2),
     fast: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
     kept: "KeptTrainings | None" = None,
 ) -> dict:
     """Trains every arm with every seed and judges the claim; a progress bar runs on standard error.
@@ -116,7 +104,6 @@ def reproduce(
         claim: the experiment.
         seeds: different integers, at least one.
         fast: the small version of every arm.
-        on_progress: called after each training.
         kept: where trainings are kept as they end; those that are there already are not repeated.
 
     Returns:
@@ -136,7 +123,7 @@ def reproduce(
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"seeds must be at least one and all different, got {list(seeds)}")
     started = time.monotonic()
-    runs, spent = train_arms(claim, seeds, fast, on_progress, kept)
+    runs, spent = train_arms(claim, seeds, fast, kept)
     baselines = claim.baselines(seeds=seeds, fast=fast) if claim.baselines else {}
     backend = keras.config.backend()
     result = {
@@ -167,19 +154,15 @@ def reproduce(
 
 
 def train_arms(
-    claim: Claim,
-    seeds: Sequence[int],
-    fast: bool,
-    on_progress: Callable[[Progress], None] | None = None,
-    kept: "KeptTrainings | None" = None,
+    claim: Claim, seeds: Sequence[int], fast: bool, kept: "KeptTrainings | None" = None
 ) -> tuple[dict[str, list[ArmResult]], float]:
     """The trainings of `reproduce`: results by arm, one a seed, and the seconds that kept ones once took."""
     import keras
     from tqdm import tqdm
 
     runs: dict[str, list[ArmResult]] = {arm.name: [] for arm in claim.arms}
-    total, spent = len(claim.arms) * len(seeds), 0.0
-    with tqdm(total=total, desc=f"{claim.paper} on {claim.corpus}", unit="run") as bar:
+    spent = 0.0
+    with tqdm(total=len(claim.arms) * len(seeds), desc=f"{claim.paper} on {claim.corpus}", unit="run") as bar:
         for seed in seeds:
             for arm in claim.arms:
                 bar.set_postfix_str(f"{arm.name}, seed {seed}")
@@ -197,8 +180,6 @@ def train_arms(
                 _check_metrics(claim, arm, seed, result, runs)
                 runs[arm.name].append(result)
                 bar.update()
-                if on_progress:
-                    on_progress(Progress(bar.n, total, arm.name, seed, result.metrics))
     return runs, spent
 
 

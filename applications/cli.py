@@ -154,7 +154,11 @@ def train(
         output = output or default_path(task)
         processes = distributed.needs_processes(devices, backend)
         if processes:
-            raise typer.Exit(distributed.train_in_processes(request, output, resume, processes))
+            try:
+                status = distributed.train_in_processes(request, output, resume, processes)
+            except KeyboardInterrupt:
+                status = INTERRUPTED
+            raise typer.Exit(status)
         replicas = distributed.begin(devices, backend)
         if resume:
             run = distributed.run_folder(output, replicas, resume=True)

@@ -4,8 +4,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from contrast.distribution import Replicas
 
-AUTO, INTERRUPTED = "auto", 130
+AUTO = "auto"
 # Losses of these tasks gather the samples of all replicas; those of others are sums over a replica's own.
 TASKS = ("schemes",)
 
@@ -74,10 +74,7 @@ def train_in_processes(request: Mapping, output: Path, resume: bool, processes: 
     # The processes share the processors of the machine.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     program = "from applications.cli import main; main()"
-    try:
-        return launch([sys.executable, "-c", program, "train", *arguments], processes)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return launch([sys.executable, "-c", program, "train", *arguments], processes)
 
 
 def begin(devices: str | int | None, backend: str) -> "Replicas | None":
@@ -94,14 +91,9 @@ def begin(devices: str | int | None, backend: str) -> "Replicas | None":
     return start(AUTO if backend == "torch" else devices)
 
 
-@contextmanager
-def scope_of(replicas: "Replicas | None") -> Iterator[None]:
+def scope_of(replicas: "Replicas | None") -> AbstractContextManager[None]:
     """The context in which a training is distributed over the replicas, if there are any."""
-    if replicas is None:
-        yield
-        return
-    with replicas.scope():
-        yield
+    return nullcontext() if replicas is None else replicas.scope()
 
 
 def run_folder(path: Path, replicas: "Replicas | None", resume: bool = False) -> RunFolder:

@@ -1,6 +1,5 @@
 """Pictures on disk as arrays: upright, in eight bits, transparency on white."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,4 +136,4 @@ def relative_name(name: str) -> str:
 def listed(names: list[str]) -> str:
     """The first names of a list, for a message."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(map(os.fspath, names[:_LISTED])) + more
+    return ", ".join(names[:_LISTED]) + more

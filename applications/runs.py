@@ -43,6 +43,11 @@ def is_finished(path: str | Path) -> bool:
     return (Path(path) / FINISHED).exists()
 
 
+def _now() -> str:
+    """Date and time with the zone, as ISO 8601 writes them."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
 class StageFit:
     """Trains the compiled models of several stages, in a run folder if there is one.
 
@@ -159,7 +164,7 @@ class RunFolder:
             "backend": backend,
             "versions": versions(backend),
             "arguments": dict(arguments),
-            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "started": _now(),
         }
         write_text(self.path / CONFIG, json_text(config))
 
@@ -172,8 +177,7 @@ class RunFolder:
                 "The run was begun with %s and goes on with %s: its weights may not be the very same.",
                 *(", ".join(f"{name} {version}" for name, version in some.items()) for some in (before, now)),
             )
-        time = datetime.now().astimezone().isoformat(timespec="seconds")
-        resumed = [*config.get("resumed", []), {"at": time, "backend": backend, "versions": now}]
+        resumed = [*config.get("resumed", []), {"at": _now(), "backend": backend, "versions": now}]
         write_text(self.path / CONFIG, json_text({**config, "resumed": resumed}))
 
     def fit(

@@ -26,6 +26,7 @@ def sacrebleu_scores(
 
     Raises:
         MissingPackageError: if sacrebleu is not installed.
+        TypeError: if texts, or the references of a text, are one string.
         ValueError: if there is no text, they and the references differ in number, or a text has no reference.
 
     Example:
@@ -50,7 +51,7 @@ def sacrebleu_scores(
 
 
 def coco_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """BLEU without smoothing and ROUGE-L as in COCO's caption evaluation, which papers of this task report.
+    """BLEU without smoothing and ROUGE-L as in COCO's caption evaluation.
 
     Texts are split at spaces. ROUGE-L is the mean over texts of the F measure, with beta 1.2, of the
     longest common subsequence.
@@ -63,7 +64,7 @@ def coco_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> di
 
     Raises:
         MissingPackageError: if pycocoevalcap is not installed.
-        ValueError: as for `sacrebleu_scores`.
+        TypeError, ValueError: as for `sacrebleu_scores`.
     """
     texts, references = _checked(texts, references)
     check_packages("pycocoevalcap")

@@ -3,7 +3,8 @@
 import numpy as np
 
 from applications.face_naming.captions import names_in_caption
-from applications.face_naming.corpus import DIGIT_NAMES, crop_digits, detect_digits
+from applications.face_naming.corpus import DIGIT_NAMES
+from applications.face_naming.digit_detector import crop_digits, detect_digits
 from applications.face_naming.formats import CaptionedPhoto, NamedPhoto, PhotoBatches
 from applications.face_naming.secla import SECLA
 from demos.uploads import UploadError, read_picture

@@ -16,6 +16,7 @@ from applications.environment import check_packages
 from applications.face_naming.captions import NONAME
 from applications.face_naming.formats import CaptionedPhoto
 from applications.face_naming.photo_checks import checked_integer
+from applications.face_naming.population import STRANGER, draw_centres, draw_faces
 from applications.pictures import listed, read_image, relative_name
 
 __all__ = ["AnnotatedPhoto", "crop_faces", "synthetic_vectors"]
@@ -158,16 +159,12 @@ def synthetic_vectors(
     width = checked_integer("width", width, 1)
     generator = np.random.default_rng(checked_integer("seed", seed, 0))
     people = sorted({person for photo in annotated.values() for person in photo.people if person is not None})
-    centres = generator.standard_normal((len(people), width))
-    centres *= np.sqrt(width) / np.linalg.norm(centres, axis=1, keepdims=True)
-    row = {person: number for number, person in enumerate(people)}
-    vectors = {}
-    for key, photo in annotated.items():
-        faces = generator.standard_normal((len(photo.people), width))
-        for face, person in zip(faces, photo.people, strict=True):
-            face[:] = face * np.sqrt(2) if person is None else face + centres[row[person]]
-        vectors[key] = faces.astype("float32")
-    return vectors
+    centres = draw_centres(generator, len(people), width)
+    row = {None: STRANGER} | {person: number for number, person in enumerate(people)}
+    return {
+        key: draw_faces(generator, centres, [row[person] for person in photo.people])
+        for key, photo in annotated.items()
+    }
 
 
 def read_entries(path: str | Path) -> dict[str, dict[str, Any]]:

@@ -33,7 +33,13 @@ from applications.face_naming.annotated import (
     with_faces,
 )
 from applications.face_naming.captions import NONAME
-from applications.face_naming.evaluation import NameId, SlotKind, count_slots, precision_recall_f1
+from applications.face_naming.evaluation import (
+    WRONG_KINDS,
+    NameId,
+    SlotKind,
+    count_slots,
+    precision_recall_f1,
+)
 from applications.face_naming.formats import CaptionedPhoto, NamedPhoto
 
 __all__ = ["load_augmented_lfw", "official_score", "read_augmented_lfw"]
@@ -130,20 +136,16 @@ def official_score(
                 f"named must give {len(slots.boxes)} names for photo {photo.key!r}, got {len(answer.names)}."
             )
         kinds, names = np.array(slots.slot_kinds), _ids(slots.slot_names, slots)
-        shown = [answer.names[face] if face >= 0 else None for face in slots.slot_faces]
-        predicted = np.where(
-            np.array(slots.slot_faces) < 0, NameId.NOFACE, _ids([name or NONAME for name in shown], slots)
-        )
+        slot_faces = np.array(slots.slot_faces)
+        shown = [answer.names[face] if face >= 0 else NONAME for face in slots.slot_faces]
+        predicted = np.where(slot_faces < 0, NameId.NOFACE, _ids(shown, slots))
         counts.append(count_slots(kinds[None], names[None], predicted[None])[0])
-        judged = (np.array(slots.slot_faces) >= 0) & ~np.isin(kinds, _WRONG)
+        judged = (slot_faces >= 0) & ~np.isin(kinds, WRONG_KINDS)
         faces += int(judged.sum())
         right += int((judged & (kinds != SlotKind.NOFACE) & (predicted == names)).sum())
     precision, recall, f1 = precision_recall_f1(np.array(counts).reshape(-1, 3))
     accuracy = right / faces if faces else float("nan")
     return {"face_accuracy": accuracy, "precision": precision, "recall": recall, "f1": f1, "faces": faces}
-
-
-_WRONG = (SlotKind.NOFACEWRONG, SlotKind.NONAMEWRONG)
 
 
 def _ids(names: Sequence[str], slots: AnnotatedPhoto) -> np.ndarray:

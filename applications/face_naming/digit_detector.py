@@ -114,7 +114,10 @@ def _ink(image: Any) -> np.ndarray:
     """The picture as `(height, width)` float32 in [0, 1], bright on dark."""
     image = np.asarray(image)
     if image.ndim not in (2, 3) or 0 in image.shape or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
-        raise ValueError(f"image must be (height, width) or (height, width, 3), got shape {image.shape}.")
+        raise ValueError(
+            "image must be (height, width), or (height, width, channels) with 1, 3 or 4 channels, "
+            f"got shape {image.shape}."
+        )
     grey = image.astype("float32")
     if image.dtype == np.uint8:
         grey /= 255

@@ -14,7 +14,16 @@ import numpy as np
 from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto
 from applications.face_naming.photo_checks import of
 
-__all__ = ["NameId", "SlotKind", "bounds", "count_slots", "precision_recall_f1", "predict_slots", "score"]
+__all__ = [
+    "WRONG_KINDS",
+    "NameId",
+    "SlotKind",
+    "bounds",
+    "count_slots",
+    "precision_recall_f1",
+    "predict_slots",
+    "score",
+]
 
 
 class SlotKind(IntEnum):
@@ -38,7 +47,7 @@ class NameId(IntEnum):
 
 
 _FACE_KINDS = (SlotKind.FACE, SlotKind.NONAME, SlotKind.NONAMEWRONG)
-_WRONG_KINDS = (SlotKind.NOFACEWRONG, SlotKind.NONAMEWRONG)
+WRONG_KINDS = (SlotKind.NOFACEWRONG, SlotKind.NONAMEWRONG)
 _NULL_NAMES = (NameId.NONAME, NameId.NONAMEWRONG)
 
 
@@ -99,7 +108,7 @@ def count_slots(slot_kind: np.ndarray, slot_name: np.ndarray, predicted: np.ndar
     slot_kind, slot_name, predicted = map(np.asarray, (slot_kind, slot_name, predicted))
     _check_slots(slot_kind, slot_name=slot_name, predicted=predicted)
     real = slot_kind != SlotKind.PADDING
-    counted = real & ~np.isin(slot_kind, _WRONG_KINDS)
+    counted = real & ~np.isin(slot_kind, WRONG_KINDS)
     truth = np.where(slot_kind == SlotKind.NOFACE, NameId.NOFACE, slot_name)
     right = counted & (predicted == truth)
     return np.stack([counted.sum(axis=1), real.sum(axis=1), right.sum(axis=1)], axis=1)

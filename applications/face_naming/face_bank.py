@@ -51,7 +51,8 @@ class BankedBatches(PhotoBatches):
         **options: of `PhotoBatches`.
 
     Raises:
-        ValueError: if `pick` is unknown, or the bank's faces differ in shape from those of the photos.
+        ValueError: if `pick` is unknown, a name of the bank has no face, or its faces differ in shape from
+            those of the photos.
     """
 
     def __init__(
@@ -68,13 +69,15 @@ class BankedBatches(PhotoBatches):
         for name, faces in bank.items():
             if faces.ndim < 2 or len(faces) == 0 or faces.shape[1:] != self._face_shape:
                 raise ValueError(
-                    f"bank must hold faces of shape {self._face_shape}, got {faces.shape[1:]} for {name!r}."
+                    f"bank must hold at least one face of shape {self._face_shape} for each name, "
+                    f"got {faces.shape} for {name!r}."
                 )
         self.pick = pick
         self.bank = {name: faces if pick == "random" else _one(faces, pick) for name, faces in bank.items()}
 
     def read(self, index: int, order: Sequence[int]) -> dict[str, np.ndarray]:
         item = super().read(index, order)
+        index = range(len(self))[index]
         shape = item["name_mask"].shape
         bank_faces, bank_mask = np.zeros((*shape, *self._face_shape), "float32"), np.zeros(shape, bool)
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]

@@ -102,13 +102,16 @@ def _saved(path):
 
 
 def _name_features(path):
-    if not (path / NAME_FEATURES).exists():
-        return None
+    return _arrays(path / NAME_FEATURES) if (path / NAME_FEATURES).exists() else None
+
+
+def _arrays(file):
+    """The arrays of an `.npz` file by their names."""
     try:
-        with np.load(path / NAME_FEATURES, allow_pickle=False) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except Exception as error:  # zipfile and NumPy raise many kinds on damaged files
-        raise ValueError(f"{path / NAME_FEATURES} cannot be read: {error}") from error
+        raise ValueError(f"{file} cannot be read: {error}") from error
 
 
 def _from_dictionary(path):
@@ -130,14 +133,9 @@ def _from_dictionary(path):
             f"{path} must hold one dictionary, got {names}; leave one, or read one in Python with "
             "load_augmented_lfw or load_celebrity_together."
         )
-    (file, load), vectors = loaders.popitem(), path / VECTORS
-    if vectors.exists():
-        try:
-            with np.load(vectors, allow_pickle=False) as arrays:
-                vectors = dict(arrays)
-        except Exception as error:  # zipfile and NumPy raise many kinds on damaged files
-            raise ValueError(f"{vectors} cannot be read: {error}") from error
-        return load(file, vectors=vectors)
+    file, load = loaders.popitem()
+    if (path / VECTORS).exists():
+        return load(file, vectors=_arrays(path / VECTORS))
     images = path / IMAGES
     return load(file, images=images if images.is_dir() else path)
 
@@ -157,15 +155,17 @@ def _photo(entry, number, faces):
     if not isinstance(entry, dict) or "names" not in entry or "faces" not in entry:
         raise ValueError(f'{place} must be an object with "names" and "faces".')
     rows = entry["faces"]
-    if not all(isinstance(row, int) and 0 <= row < len(faces) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, int) and 0 <= row < len(faces) for row in rows):
         raise ValueError(
             f'{place}: "faces" must be row numbers of {FACES}, 0 to {len(faces) - 1}, got {rows}.'
         )
-    truth = entry.get("truth")
-    return CaptionedPhoto(
-        faces=faces[rows] if rows else faces[:0],
-        names=tuple(entry["names"]),
-        caption=entry.get("caption", ""),
-        truth=None if truth is None else tuple(truth),
-        key=entry.get("key") or str(number),
-    )
+    try:
+        return CaptionedPhoto(
+            faces=faces[rows] if rows else faces[:0],
+            names=entry["names"],
+            caption=entry.get("caption", ""),
+            truth=entry.get("truth"),
+            key=entry.get("key") or str(number),
+        )
+    except TypeError as error:
+        raise ValueError(f"{place}: {error}") from error

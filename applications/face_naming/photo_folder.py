@@ -50,7 +50,7 @@ def load_photo_folder(
         find_faces: from a `(height, width, 3)` uint8 picture to an object with `boxes` `(faces, 4)` and
             `vectors` `(faces, width)`; `None`: `applications.face_naming.real_faces.find_faces`, which needs
             the extra `faces`. Options are given with `functools.partial(find_faces, threshold=...)`. What
-            lambdas and inner functions find is not kept, because these have no name to tell them apart.
+            lambdas, inner functions and methods find is not kept, because no name tells these apart.
         propose: from a caption to the names in it, for rows without names; `None`:
             `applications.face_naming.name_proposals.propose_names`.
 
@@ -149,7 +149,7 @@ class _FoundFaces:
                 f"find_faces must return vectors (faces, width) for its {len(boxes)} boxes, "
                 f"got shape {vectors.shape} for {file.name}."
             )
-        if kept is not None and self.finder is not None:
+        if kept is not None:
             try:
                 with whole_file(kept) as temporary:
                     np.savez(temporary, boxes=boxes, vectors=vectors)
@@ -223,7 +223,7 @@ def _name_of(find_faces: Callable) -> str | None:
         options = {**find_faces.keywords, **options}
         find_faces = find_faces.func
     name = getattr(find_faces, "__qualname__", "<")
-    if "<" in name:
+    if "<" in name or inspect.ismethod(find_faces):
         return None
     parameters = inspect.signature(find_faces).parameters.values()
     defaults = {one.name: one.default for one in parameters if one.default is not one.empty}

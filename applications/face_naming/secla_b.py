@@ -13,7 +13,7 @@ from applications.face_naming.formats import CaptionedPhoto, PhotoBatches
 from applications.face_naming.matching import match_known_names
 from applications.face_naming.secla import SECLA, Recipe
 from applications.face_naming.training import training_photos
-from applications.runs import RunFolder
+from applications.runs import RunFolder, StageFit
 from contrast.losses import diagonal_cross_entropy, total_loss
 
 TERMS = ("alignment", "consistency")
@@ -155,14 +155,13 @@ def fit_stages(
     first, second = first or Recipe.small(20), second or Recipe.small(10)
     batches = PhotoBatches(easy, name_features, first.batch_size, seed=seed)
     one = SECLA.small(batches, **options)
-    fit_options = {"shuffle": False, "callbacks": list(callbacks), "verbose": verbose}
-    fit = _fit if run is None else run.fit
+    fit = StageFit(run, verbose)
     one.compile(**first.compile_options(len(easy)))
-    fit(one, batches, stage="first", epochs=first.epochs, **fit_options)
+    fit(one, batches, "first", first.epochs, callbacks)
     two = SECLAB.from_first_stage(one, seed)
     two.compile(**second.compile_options(len(photos)))
     everything = BankedBatches(photos, bank, name_features, pick, batch_size=second.batch_size, seed=seed)
-    fit(two, everything, stage="second", epochs=second.epochs, **fit_options)
+    fit(two, everything, "second", second.epochs, callbacks)
     return one, two
 
 
@@ -183,10 +182,6 @@ def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = 
     recipes = Recipe.small(given.epochs), Recipe.small(max(1, given.epochs // 2))
     callbacks = given.accuracies()
     return fit_stages(given.photos, given.name_features, *recipes, seed=seed, callbacks=callbacks, run=run)[1]
-
-
-def _fit(model, batches, *, stage, **options):
-    model.fit(batches, **options)
 
 
 def _last_real(mask):

@@ -11,12 +11,18 @@ import numpy as np
 from applications.face_naming.captions import NONAME
 from applications.face_naming.formats import CaptionedPhoto
 from applications.face_naming.photo_checks import checked_integer
-from applications.face_naming.population import MOST_NAMES, STRANGER, draw_people, zipf
+from applications.face_naming.population import (
+    MOST_NAMES,
+    STRANGER,
+    draw_people,
+    in_split,
+    split_number,
+    zipf,
+)
 from applications.face_naming.sentences import caption_for
 
 __all__ = ["PortraitWorld"]
 
-_SPLITS = ("train", "test")
 _GAP = 8  # pixels between two portraits
 _BACKGROUND = 128
 
@@ -77,9 +83,7 @@ class PortraitWorld:
         Raises:
             ValueError: if `split` is neither "train" nor "test".
         """
-        if split not in _SPLITS:
-            raise ValueError(f'split must be "train" or "test", got {split!r}.')
-        generator = np.random.default_rng((self.seed, _SPLITS.index(split)))
+        generator = np.random.default_rng((self.seed, split_number(split)))
         return [
             self._photo(generator, split, f"{split}-{number:04d}")
             for number in range(checked_integer("count", count, 1))
@@ -93,7 +97,7 @@ class PortraitWorld:
             else self._people[person]
             for person in people
         ]
-        chosen = [generator.choice(_of_split(portrait, split)) for portrait in portraits]
+        chosen = [generator.choice(in_split(portrait, split)) for portrait in portraits]
         names = tuple(self.names[person] for person in mentioned)
         faces = self._faces[chosen]
         image, boxes = _side_by_side(faces)
@@ -133,11 +137,6 @@ def _checked_portraits(images: Any) -> np.ndarray:
     if images.max() > 1.5:  # some versions of scikit-learn leave 0 to 255
         images = images / 255
     return images.clip(0, 1)
-
-
-def _of_split(portraits: np.ndarray, split: str) -> np.ndarray:
-    is_test = np.arange(len(portraits)) % 5 == 4
-    return portraits[is_test if split == "test" else ~is_test]
 
 
 def _side_by_side(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from applications.claims import CLAIM, OBSERVATION, Arm, ArmResult, Check, Claim
 from applications.metric_learning.corpus import HeldOutClasses, digits
 from applications.metric_learning.methods import METHODS
-from applications.metric_learning.reality_check import MetricModel
+from applications.metric_learning.reality_check import DIM, MetricModel
 from applications.metric_learning.softmax import SoftmaxClassifier
 from contrast.data import ClassBalancedBatches
 from contrast.evaluation import retrieval_scores
@@ -57,7 +57,7 @@ def claims() -> list[Claim]:
 def _run(make: Callable, *, seed, fast, epochs=EPOCHS, class_rate=1e-2) -> ArmResult:
     data = _data(seed, fast)
     classes = int(data.train_ids.max()) + 1
-    model = MetricModel.small(make(classes, dim=64))
+    model = MetricModel.small(make(classes, dim=DIM))
     curves = {}
     if epochs:
         model.compile(model.optimizer_for(class_rate=class_rate))
@@ -84,7 +84,7 @@ def _baselines(*, seeds, fast):
     table = {"chance": [], "raw pixels": []}
     for seed in seeds:
         data = _data(seed, fast)
-        by_chance = np.random.default_rng(seed).normal(size=(len(data.test), 64))
+        by_chance = np.random.default_rng(seed).normal(size=(len(data.test), DIM))
         table["chance"].append(_scores(by_chance, data.test_ids))
         table["raw pixels"].append(_scores(data.test.reshape(len(data.test), -1), data.test_ids))
     return {

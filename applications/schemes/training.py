@@ -1,6 +1,5 @@
 """What `contrast train schemes` does."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -37,8 +36,7 @@ def train(run, *, data: Path | None = None, seed: int = 0, epochs: int | None = 
     else:
         images, encoder = read_folder(data, SIDE), ConvNet((32, 64, 128))
         views = MultiView(simclr_augmentation(SIDE, seed=seed), 2)
-    recipe = Recipe(epochs=epochs or (20 if data is None else 100))
-    recipe = replace(recipe, batch_size=min(recipe.batch_size, len(images)))
+    recipe = Recipe(min(Recipe.batch_size, len(images)), epochs or (20 if data is None else 100))
     model = SimCLR(encoder, views, projector=(256, 64))
     steps = 1 if keras.backend.backend() == "torch" else min(25, len(images) // recipe.batch_size)
     model.compile(recipe.optimizer(len(images)), steps_per_execution=steps)

@@ -90,6 +90,17 @@ def test_a_damaged_member_is_refused_and_nothing_stays(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_damaged_stream_is_refused_and_nothing_stays(tmp_path):
+    path = packed(tmp_path / "a.zip", {"1.png": bytes(range(256)) * 40})
+    content = bytearray(path.read_bytes())
+    start = content.index(b"1.png") + len(b"1.png")
+    content[start : start + 20] = b"\xff" * 20  # no block of deflate begins so
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged"):
+        unpack_zip(path, tmp_path / "out", SUFFIXES)
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_pictures_or_no_file(tmp_path):
     path = packed(tmp_path / "a.zip", {"read.me": b""})
     with pytest.raises(ValueError, match=r"ending on \.png, got none"):

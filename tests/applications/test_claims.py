@@ -97,14 +97,6 @@ def test_every_training_starts_from_the_same_state():
     assert values["a"]["accuracy"]["std"] > 0
 
 
-def test_progress_is_told_after_each_training():
-    steps = []
-    reproduce(make_claim(), seeds=[0, 1], on_progress=steps.append)
-    told = [(step.done, step.arm, step.seed, step.metrics["accuracy"]) for step in steps]
-    assert told == [(1, "plain", 0, 0.5), (2, "full", 0, 0.8), (3, "plain", 1, 0.6), (4, "full", 1, 0.7)]
-    assert {step.total for step in steps} == {4}
-
-
 def test_errors_of_an_arm_are_not_hidden():
     def run(seed, fast):
         raise RuntimeError("diverged")

@@ -158,6 +158,16 @@ def test_an_interrupted_run_is_resumed_to_the_weights_of_an_unbroken_one(toys, t
     assert result.exit_code == 0 and "holds a finished run; there is nothing to resume" in result.stdout
 
 
+def test_ctrl_c_ends_a_training_in_several_processes_like_one(toys, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("applications.distributed.needs_processes", lambda *given: 2)
+    monkeypatch.setattr("contrast.distribution.launch", interrupted)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert contrast("train", "toys").exit_code == 130
+
+
 def test_what_contradicts_the_run_is_refused(toys, tmp_path):
     toys.train = ending(KeyboardInterrupt(), epoch=1)
     (tmp_path / "data").mkdir()

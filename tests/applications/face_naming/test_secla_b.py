@@ -114,12 +114,22 @@ def test_photos_whose_faces_are_all_matched_leave_no_nan():
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
+@pytest.mark.parametrize("pick", ["medoid", "random"])
+def test_the_last_batch_counted_from_the_end_is_the_last_batch(pick):
+    batches = BankedBatches(PHOTOS[:20], face_bank(PHOTOS), WORLD.name_features, pick, batch_size=8)
+    last, counted_back = batches[2], batches[-1]
+    assert last["bank_mask"].any()
+    for name in last:
+        np.testing.assert_array_equal(counted_back[name], last[name])
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         (lambda: face_bank([CaptionedPhoto(np.zeros((2, 4), "float32"), ("Ada",))]), "one face and one name"),
         (lambda: BankedBatches(PHOTOS, {}, WORLD.name_features, "nearest"), "pick"),
         (lambda: BankedBatches(PHOTOS, {"Ada": np.zeros((1, 3))}, WORLD.name_features), "bank"),
+        (lambda: BankedBatches(PHOTOS, {"Ada": np.zeros((0, 16))}, WORLD.name_features), r"got \(0, 16\)"),
         (lambda: SECLAB(terms=("memory",)), "terms"),
         (lambda: SECLAB.from_first_stage(SECLA()), "built"),
     ],

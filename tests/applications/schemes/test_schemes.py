@@ -26,6 +26,16 @@ def test_parts_are_fixed_balanced_and_apart():
     assert not known & {image.tobytes() for image in parts["test"].images}
 
 
+@pytest.mark.once
+def test_who_changes_digits_changes_nobody_elses():
+    before = digits()["test"].images.copy()
+    mine = digits()
+    mine["test"].images[:] = 0
+    del mine["train"]
+    np.testing.assert_array_equal(digits()["test"].images, before)
+    assert "train" in digits()
+
+
 def result(values):
     """A result in which every arm has the probe accuracies of two seeds."""
     random = {RANDOM: [0.7, 0.72], RANDOM_VIT: [0.8, 0.8]}
