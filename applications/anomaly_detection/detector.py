@@ -127,11 +127,14 @@ class AnomalyDetector(keras.Model):
         `explain` names them by their position here.
 
         Args:
-            images: `(count, height, width, channels)`, at least 2.
+            images: `(count, height, width, channels)`, at least 2, of the size of the training.
             labels: int `(count,)`: images with a label below 0 are left out; or `None`.
             batch_size: images encoded at once.
+
+        Raises:
+            ValueError, TypeError: as `fit`.
         """
-        images = checked_images(images, least=2)
+        images = checked_images(images, self.image_shape if self.built else None, least=2)
         labels = checked_labels(labels, len(images))
         rows = np.arange(len(images)) if labels is None else np.flatnonzero(labels >= 0)
         self._set_arrays({"bank": self._encoded(images[rows], batch_size), "rows": rows})
