@@ -9,7 +9,7 @@ import numpy as np
 from applications.runs import RunFolder, StageFit
 from applications.sign_translation.architecture import Architecture
 from applications.sign_translation.batches import check_clips, clip_batches
-from applications.sign_translation.gfslt_vlp import GFSLTVLP, transfer_first_stage
+from applications.sign_translation.gfslt_vlp import GFSLTVLP, VARIANTS, transfer_first_stage
 from applications.sign_translation.recipes import FrameRecipe, SLTRecipe, VLPRecipe
 from applications.sign_translation.stage_one import VLP
 from applications.sign_translation.stage_zero import FrameAutoencoder, FrameBatches
@@ -72,8 +72,11 @@ def fit_stages(
 
     Raises:
         ValueError: if clips are missing, empty or of several sizes, there is not one sentence a clip, the
-            sentences do not fit the architecture, or stage 1 has fewer than two different sentences.
+            sentences do not fit the architecture, stage 1 has fewer than two different sentences, or the
+            variant is unknown.
     """
+    if variant not in (None, *VARIANTS):
+        raise ValueError(f"variant must be 'v1', 'v2' or None, got {variant!r}.")
     check_clips(clips)
     if len(sentences) != len(clips):
         raise ValueError(f"sentences must be one a clip, {len(clips)}, got {len(sentences)}.")
