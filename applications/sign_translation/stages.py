@@ -13,7 +13,7 @@ from applications.sign_translation.gfslt_vlp import GFSLTVLP, VARIANTS, transfer
 from applications.sign_translation.recipes import FrameRecipe, SLTRecipe, VLPRecipe
 from applications.sign_translation.stage_one import VLP
 from applications.sign_translation.stage_zero import FrameAutoencoder, FrameBatches
-from applications.sign_translation.text import END_ID, MASK_ID, PAD_ID, SentenceTokenizer
+from applications.sign_translation.text import END_ID, MASK_ID, PAD_ID, START_ID, SentenceTokenizer
 from contrast.data.sentence_noise import WordMasking
 from contrast.transfer import TransferReport, copy_weights
 
@@ -166,7 +166,7 @@ def fit_pairs(
         shuffle_rate=recipe.shuffle_rate,
         mask_id=MASK_ID,
         pad_id=PAD_ID,
-        kept_ids=(0, END_ID, language_id),
+        kept_ids=(START_ID, END_ID, language_id),
     )
     batches = clip_batches(
         clips,
