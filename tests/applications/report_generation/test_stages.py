@@ -5,6 +5,7 @@ import pytest
 from applications.report_generation import claim_parts, training
 from applications.report_generation.callbacks import ReportScores
 from applications.report_generation.claim_parts import FAST, Setting, seed_corpus, seed_first_stage
+from applications.report_generation.mlrg import MLRG
 from applications.report_generation.mlrg_claim import BOTH, EMPTY, NO_PRIOR, SECOND, claims
 from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe
 from applications.report_generation.stages import fit_stages
@@ -96,6 +97,17 @@ def test_scores_of_reports_enter_the_history():
 def test_refused(studies, words):
     with pytest.raises(ValueError, match=words):
         fit_stages(studies, TOKENIZER, None, TINY, features=FEATURES, first=FIRST)
+
+
+def test_an_unknown_absence_is_refused_before_stage_one():
+    class Untouched:
+        def fit(self, *args, **options):
+            raise AssertionError("stage 1 was begun")
+
+    with pytest.raises(ValueError, match="tokens, empty, got 'zeros'"):
+        fit(absence="zeros", run=Untouched())
+    with pytest.raises(ValueError, match="tokens, empty, got 'zeros'"):
+        MLRG(TINY, absence="zeros")
 
 
 def test_patients_in_two_splits_are_refused():
