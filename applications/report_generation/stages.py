@@ -78,7 +78,7 @@ def fit_stages(
     check_reports(studies)
     check_patients({"studies": studies, "validation": validation})
     if features is None:
-        features = encode_images([*studies, *validation], image_encoder, verbose=False)
+        features = encode_images([*studies, *validation], image_encoder)
     if architecture is None:
         architecture = Architecture.small(tokenizer.size, features.tokens.shape[-1])
     options = {

@@ -70,6 +70,8 @@ class Part(NamedTuple):
 
 
 class Corpus(NamedTuple):
+    """What the arms of a seed share; `unlabelled` are all training clips, also those with sentences."""
+
     train: Part
     dev: Part
     test: Part
