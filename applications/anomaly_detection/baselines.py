@@ -1,5 +1,7 @@
 """What UniCon-HA is compared with: other losses on the same encoder, and two methods without training."""
 
+from dataclasses import asdict
+
 import keras
 import numpy as np
 from keras import ops
@@ -80,7 +82,7 @@ class ShiftDetector(AnomalyDetector):
     def get_config(self):
         return {
             **super().get_config(),
-            "strength": vars(self.strength),
+            "strength": asdict(self.strength),
             "head": self.head,
             "temperature": self.temperature,
         }

@@ -13,7 +13,7 @@ import numpy as np
 from applications.anomaly_detection.baselines import raw_pixel_score
 from applications.anomaly_detection.demo_corpora import DemoCorpus, built_in
 from applications.anomaly_detection.evaluation import auroc
-from applications.anomaly_detection.patches import cut_patches, spread_patches
+from applications.anomaly_detection.patches import heat_maps
 from applications.anomaly_detection.shift_probe import choose_shift
 from applications.anomaly_detection.unicon_ha import SMALL_STAGES, Recipe, UniConHA
 from applications.demo_cache import TrainingBar, cache_folder, cache_name, read_cached, write_cached
@@ -78,11 +78,9 @@ def judge(score, pictures: np.ndarray, patch: tuple[int, int], stride: int = STR
         patch: height and width of what is scored.
         stride: pixels from one patch to the next.
     """
-    size = pictures.shape[1:3]
-    if size == tuple(patch):
+    if pictures.shape[1:3] == tuple(patch):
         return Judged(score(pictures), None)
-    scores = score(cut_patches(pictures, patch, stride)).reshape(len(pictures), -1)
-    maps = spread_patches(1 - scores, size, patch, stride)
+    maps = heat_maps(score, pictures, patch, stride)
     return Judged(1 - maps.max(axis=(1, 2)), maps)
 
 

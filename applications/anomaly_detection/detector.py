@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from applications.anomaly_detection.images import checked_images, checked_labels, warn_of_constant_images
-from applications.anomaly_detection.patches import cut_patches, spread_patches
+from applications.anomaly_detection.patches import heat_maps
 from applications.anomaly_detection.shift_probe import warn_of_invalid_shift
 from applications.anomaly_detection.views import fixed_crops, make_shift
 from contrast.losses import total_loss
@@ -127,11 +127,14 @@ class AnomalyDetector(keras.Model):
         `explain` names them by their position here.
 
         Args:
-            images: `(count, height, width, channels)`, at least 2.
+            images: `(count, height, width, channels)`, at least 2, of the size of the training.
             labels: int `(count,)`: images with a label below 0 are left out; or `None`.
             batch_size: images encoded at once.
+
+        Raises:
+            ValueError, TypeError: as `fit`.
         """
-        images = checked_images(images, least=2)
+        images = checked_images(images, self.image_shape if self.built else None, least=2)
         labels = checked_labels(labels, len(images))
         rows = np.arange(len(images)) if labels is None else np.flatnonzero(labels >= 0)
         self._set_arrays({"bank": self._encoded(images[rows], batch_size), "rows": rows})
@@ -285,10 +288,9 @@ class AnomalyDetector(keras.Model):
         """
         self._check_ready()
         images = checked_images(images)
-        patch = self.image_shape[:2]
-        patches = cut_patches(images, patch, stride)
-        scores = self.score(patches, batch_size).reshape(len(images), -1)
-        return spread_patches(1 - scores, images.shape[1:3], patch, stride)
+        return heat_maps(
+            lambda patches: self.score(patches, batch_size), images, self.image_shape[:2], stride
+        )
 
     def _check_ready(self):
         if "bank" not in self._arrays:

@@ -100,9 +100,11 @@ def read_pictures(path: str | Path, size: int | tuple[int, int] | None = None) -
 
     Raises:
         ValueError: if there is no such folder, pictures lie both in it and in folders of it, none can be
-            read, or sizes differ and `size` is not given.
+            read, sizes differ and `size` is not given, or it is below 1.
     """
     path = _folder(path)
+    if size is not None and np.min(size) < 1:
+        raise ValueError(f"size must be at least 1, got {size}.")
     files = image_files(path, SUFFIXES)
     relative = [file.relative_to(path) for file in files]
     depths = {len(file.parts) > 1 for file in relative}
@@ -195,8 +197,6 @@ def _scaled(image, size, nearest=False):
     if size is None:
         return image
     height, width = (size, size) if isinstance(size, int) else size
-    if min(height, width) < 1:
-        raise ValueError(f"size must be at least 1, got {size}.")
     method = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(image).resize((width, height), method))
 

@@ -1,5 +1,7 @@
 """Large images as small ones: cut into patches, scored, and put together as a map."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -42,6 +44,24 @@ def cut_patches(images: np.ndarray, patch: int | tuple[int, int] = 32, stride: i
         images[:, top : top + height, left : left + width] for top in corners[0] for left in corners[1]
     ]
     return np.stack(patches, axis=1).reshape(-1, height, width, images.shape[-1])
+
+
+def heat_maps(
+    score: Callable[[np.ndarray], np.ndarray], images: np.ndarray, patch: tuple[int, int], stride: int
+) -> np.ndarray:
+    """Where images are odd: 1 minus the scores of their patches, spread over the pixels.
+
+    Args:
+        score: from patches `(count, *patch, channels)` to scores `(count,)`, higher for more normal.
+        images: `(count, height, width, channels)`, each side at least that of a patch.
+        patch: height and width of a patch.
+        stride: as for `cut_patches`.
+
+    Returns:
+        float32 maps `(count, height, width)`.
+    """
+    scores = score(cut_patches(images, patch, stride)).reshape(len(images), -1)
+    return spread_patches(1 - scores, images.shape[1:3], patch, stride)
 
 
 def spread_patches(

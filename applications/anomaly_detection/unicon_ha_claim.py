@@ -14,7 +14,7 @@ from applications.anomaly_detection.baselines import (
 )
 from applications.anomaly_detection.corpus import OneClassSplit, digits, faces
 from applications.anomaly_detection.evaluation import auroc, judged
-from applications.anomaly_detection.patches import cut_patches, spread_patches
+from applications.anomaly_detection.patches import heat_maps
 from applications.anomaly_detection.shift_probe import choose_shift, shift_probe
 from applications.anomaly_detection.textures import TEXTURES, DefectImages, textures
 from applications.anomaly_detection.unicon_ha import SMALL_STAGES, Recipe, UniConHA
@@ -189,16 +189,13 @@ def _run_textures(make, *, seed, fast) -> ArmResult:
         surface = _surface(name, seed, fast)
         recipe, shift = Recipe.small(TEXTURE_EPOCHS), choose_shift(surface.train)
         detector, loss = _train(make, surface.train, recipe, seed, fast, shift=shift)
-        scored = _scored(surface, lambda patches, detector=detector: detector.score(patches))
-        metrics.append({**scored, "probe of rotation": shift_probe(surface.train)})
+        metrics.append({**_scored(surface, detector.score), "probe of rotation": shift_probe(surface.train)})
         curves.append(loss)
     return ArmResult(_means(metrics), {"loss": np.mean(curves, axis=0).tolist()})
 
 
-def _scored(surface: DefectImages, score: Callable[[np.ndarray], np.ndarray], stride: int = 8):
-    size, patch = surface.test.shape[1:3], surface.train.shape[1:3]
-    scores = score(cut_patches(surface.test, patch, stride)).reshape(len(surface.test), -1)
-    maps = spread_patches(1 - scores, size, patch, stride)
+def _scored(surface: DefectImages, score: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+    maps = heat_maps(score, surface.test, surface.train.shape[1:3], stride=8)
     return judged(surface.is_normal, surface.masks, maps)
 
 

@@ -5,8 +5,6 @@ from keras import ops
 from contrast.losses import SupervisedContrastive
 from contrast.ops.soft_aggregation import soft_aggregation_weights
 
-OUTLIER = -1  # the label of an auxiliary image that is not normal
-
 
 def unilateral_ids(batch, shifts, labels=None, views=2):
     """Which views belong together: those of normal images by class, those of an outlier with its own only.
@@ -14,8 +12,8 @@ def unilateral_ids(batch, shifts, labels=None, views=2):
     Args:
         batch: the number N of images; int or scalar tensor.
         shifts: the number K of transforms, the first of which leaves an image normal.
-        labels: int tensor `(N,)`: the class of each image, or `OUTLIER` for one that is not normal under any
-            transform; `None`: all are normal and of one class.
+        labels: int tensor `(N,)`: the class of each image, or a number below 0 for one that is not normal
+            under any transform; `None`: all are normal and of one class.
         views: the number of views of each shifted image.
 
     Returns:

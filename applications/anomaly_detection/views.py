@@ -14,13 +14,16 @@ class Strength:
     """How far a view may be from its image; the defaults are those of CSI's official code.
 
     Args:
-        crop_area: smallest share of the image's area that a crop takes, above 0 and at most 1.
-        brightness: largest relative change; at most 1.
-        contrast: largest relative change; below 1.
-        saturation: largest relative change; below 1. Colour images only, as are the next two.
+        crop_area: smallest share of the image's area that a crop takes; below .001 it counts as .001.
+        brightness: largest relative change.
+        contrast: largest relative change.
+        saturation: largest relative change. Colour images only, as are `hue` and `grey`.
         hue: largest turn as a share of the colour circle, at most .5.
         jitter_probability: share of the views whose colours change.
         grey: share of the views that lose their colours.
+
+    Raises:
+        ValueError: if a number is not from 0 to 1, or `hue` above .5.
     """
 
     crop_area: float = 0.08

@@ -19,7 +19,7 @@ from applications.report_generation.formats import (
     spaced,
     warn_left_out,
 )
-from applications.report_generation.study import PriorVisit, Study, View, check_patients
+from applications.report_generation.study import PriorVisit, Study, check_patients
 
 __all__ = ["load_annotation"]
 
@@ -127,6 +127,11 @@ def _scans(sample: dict, part: str, place: str) -> list[tuple[str, str | None]]:
         return []
     if not isinstance(scans, dict):
         raise ValueError(f"{place}: {part} must be an object, got {type(scans).__name__}.")
+    return _images(scans, place)
+
+
+def _images(scans: dict, place: str) -> list[tuple[str, str | None]]:
+    """Path and position of each image that `scans` names."""
     names, positions = _listed(scans, "image_path", place), _listed(scans, "view_position", place)
     if positions and len(positions) != len(names):
         raise ValueError(
@@ -143,7 +148,7 @@ def _prior(
         return None
     if not isinstance(latest, dict):
         raise ValueError(f"{place}: latest_study must be an object, got {type(latest).__name__}.")
-    views: tuple[View, ...] = existing_views(folder, _scans({"it": latest}, "it", place)[:1], place, missing)
+    views = existing_views(folder, _images(latest, place)[:1], place, missing)
     findings = _text(latest, "findings", place)
     facts = _facts(latest, findings, facts_of, place)
     return PriorVisit(views[0] if views else None, findings, facts) if views or findings else None

@@ -74,15 +74,14 @@ class StudyBatches(ArrayBatches):
             "ids": np.repeat(np.arange(len(studies)), counts),
             "anchors": np.concatenate([np.arange(count) for count in counts]),
         }
-        distinct = {"unique_ids": anchors == "each"}
-        super().__init__(samples, batch_size, shuffle, seed, drop_remainder, **distinct)
+        super().__init__(samples, batch_size, shuffle, seed, drop_remainder, unique_ids=anchors == "each")
         self.texts = _texts(studies, tokenizer, max_facts, max_prompt, max_length, absence)
 
     def __getitem__(self, index):
         rows = self.rows(index)
         ids, anchors = self.arrays["ids"][rows], self.arrays["anchors"][rows]
         if self.anchors == "drawn":
-            anchors = [self._drawn(study) for study in ids]
+            anchors = [self._drawn(number) for number in ids]
         tokens = self.features.tokens
         shape = (len(ids), 1 + self.slots)
         places = {name: np.zeros(shape, "int32") for name in ("rows", "positions", "prior")}

@@ -29,7 +29,7 @@ from applications.report_generation.recipes import PretrainingRecipe, ReportReci
 from applications.report_generation.retrieval import report_recall
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.stages import fit_image_encoder, fit_stages, new_model
-from applications.report_generation.study import Study, without
+from applications.report_generation.study import PARTS, Study, without
 from applications.report_generation.text import ReportTokenizer
 from applications.runs import StageFit
 
@@ -44,7 +44,7 @@ WITHHELD = {
     "prior image": ("prior_image",),
     "previous report": ("prior_report",),
     "indication": ("indication",),
-    "all of these": ("views", "prior_image", "prior_report", "indication"),
+    "all of these": PARTS,
 }
 BASELINES = {
     "all normal": lambda study: all_normal_report(),

@@ -135,13 +135,12 @@ def clinical_scores(found: np.ndarray, right: np.ndarray) -> dict[str, float]:
         )
     if not (np.isin(found, (0, 1)).all() and np.isin(right, (0, 1)).all()):
         raise ValueError("found and right must hold 0 and 1 only.")
+    # with a column beside it one class is a table of labels too, and no list of classes
+    wide = [np.pad(of, ((0, 0), (0, 1))) for of in (right, found)]
     scores = {}
     for average, prefix in (("micro", ""), ("macro", "macro_")):
-        # with a column beside it one class is a table of labels too, and no list of classes
-        columns = range(found.shape[1])
-        found_wide, right_wide = (np.pad(of, ((0, 0), (0, 1))) for of in (found, right))
         values = precision_recall_fscore_support(
-            right_wide, found_wide, labels=columns, average=average, zero_division=0
+            *wide, labels=range(found.shape[1]), average=average, zero_division=0
         )
         for name, value in zip(("precision", "recall", "f1"), values, strict=False):
             scores[prefix + name] = float(value)

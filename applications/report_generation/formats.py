@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from applications.named_files import in_words
 from applications.pictures import listed, relative_name
-from applications.report_generation.study import MAX_COMPANIONS, PriorVisit, Study, View
+from applications.report_generation.study import FRONTAL, MAX_COMPANIONS, PriorVisit, Study, View
 
 __all__ = [
     "FactsOf",
@@ -24,7 +25,6 @@ __all__ = [
     "warn_left_out",
 ]
 
-FRONTAL = ("PA", "AP")
 FactsOf = Callable[[str], Sequence[str]]
 Order = tuple[float, ...]
 
@@ -185,9 +185,9 @@ def warn_left_out(names: dict[str, list[str]]) -> None:
     Args:
         names: by what they are.
     """
-    parts = [f"{what} ({len(of)}): {listed(of)}" for what, of in names.items() if of]
-    if parts:
-        logger.warning("Left out: %s.", "; ".join(parts))
+    left_out = in_words(names)
+    if left_out:
+        logger.warning("Left out: %s.", left_out)
 
 
 def check_reports(studies: Sequence[Study]) -> None:

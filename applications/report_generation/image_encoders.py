@@ -96,6 +96,7 @@ class ConvolutionTokens(keras.Model):
         width: of the tokens.
         noise: standard deviation of the noise that is to be removed.
         code_scale: standard deviation of the code.
+        seed: int, of the code and of the noise. Initial weights come from Keras's global seed.
 
     Call: images `(batch, height, width)`, bytes or floats in [0, 1], to tokens
         `(batch, 2 + height * width / 256, width)`.

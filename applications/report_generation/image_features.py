@@ -34,7 +34,7 @@ def encode_images(
         folder: where the tokens are kept, see `contrast.features.cached_features`: another encoder or other
             images are noticed, and encoded anew. `None`: in memory, as float16.
         batch_size: images that are encoded at once.
-        verbose: whether to show progress.
+        verbose: whether to show progress, with a folder.
 
     Raises:
         ValueError: if there is no study, or an image cannot be read.

@@ -13,32 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from applications.report_generation.findings import (
-    CHANGES,
-    CHEXPERT_CLASSES,
-    CHEXPERT_OF,
-    DEPTHS,
-    FINDINGS,
-    FIVE_CLASSES,
-    LABELS,
-    SIDES,
-    chexpert_labels,
-)
+from applications.report_generation.findings import DEPTHS, FINDINGS, SIDES
 
-__all__ = [
-    "CHANGES",
-    "CHEXPERT_CLASSES",
-    "CHEXPERT_OF",
-    "FINDINGS",
-    "FIVE_CLASSES",
-    "LABELS",
-    "Mention",
-    "chexpert_labels",
-    "labels",
-    "mentions",
-    "progression",
-    "triples",
-]
+__all__ = ["Mention", "labels", "mentions", "progression", "triples"]
 
 
 class Mention(NamedTuple):
@@ -46,7 +23,7 @@ class Mention(NamedTuple):
 
     Args:
         severity: 0 if it is said not to be there, 1 to 3, or `None` if it is there and no size is given.
-        change: one of `CHANGES`, or `None` if none is stated.
+        change: one of `findings.CHANGES`, or `None` if none is stated.
         side, height, depth: where, or `None` if that is not stated.
     """
 
@@ -132,7 +109,7 @@ def mentions(text: str) -> dict[str, Mention]:
 
 
 def labels(text: str) -> np.ndarray:
-    """0 or 1 for each of `LABELS`: which findings a text says are there.
+    """0 or 1 for each of `findings.LABELS`: which findings a text says are there.
 
     "no finding" is 1 if nothing but a device is there, and the text says so much as one thing that the rules
     know; it is 0 for an empty text.
@@ -149,7 +126,7 @@ def labels(text: str) -> np.ndarray:
 
 
 def progression(text: str) -> dict[str, str]:
-    """How findings changed, of those of which a text states it: one of `CHANGES` each.
+    """How findings changed, of those of which a text states it: one of `findings.CHANGES` each.
 
     Example:
 

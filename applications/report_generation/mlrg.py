@@ -14,7 +14,7 @@ from applications.report_generation.image_side import ImageSide
 from applications.report_generation.multimodal import MultimodalBlock
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.study import MAX_COMPANIONS, Study
-from applications.report_generation.text import BOS_ID, EOS_ID, PAD_ID, ReportTokenizer
+from applications.report_generation.text import BOS_ID, EOS_ID, PAD_ID, ReportTokenizer, check_absence
 from applications.report_generation.text_side import TextSide
 from contrast import backend
 from contrast.decoding import BeamSearch, SequenceCrossEntropy, shift_right
@@ -69,6 +69,9 @@ class MLRG(keras.Model):
     Inputs: the dict that `StudyBatches` makes; of `findings`, `[BOS] ... [EOS]` padded with 0, the decoder
         reads all but the last token of each. A call returns logits `(batch, length - 1, vocabulary)`.
 
+    Raises:
+        ValueError: if `absence` is unknown.
+
     Example:
 
     >>> from applications.report_generation.architecture import Architecture
@@ -88,6 +91,7 @@ class MLRG(keras.Model):
 
     def __init__(self, architecture, tokenizer=None, image_encoder=None, absence="tokens", **kwargs):
         super().__init__(**kwargs)
+        check_absence(absence)
         self.architecture, self.absence = as_architecture(architecture), absence
         self.tokenizer = ReportTokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
         self.image_encoder = image_encoder

@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["FRONTAL", "LATERAL", "expose", "line_integrals", "render"]
+__all__ = ["expose", "line_integrals", "render"]
 
-FRONTAL = ("PA", "AP")
-LATERAL = ("LATERAL", "LL")
 _CHUNK = 64  # images at once: enough to hide the loop over ellipsoids, few enough to stay in the cache
 _ATTENUATION, _FLOOR = 0.9, 0.02
 

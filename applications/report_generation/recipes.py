@@ -23,7 +23,7 @@ class PretrainingRecipe:
         accumulation: batches whose gradients are averaged for a step.
         warmup_steps: in which the rate rises; it is then constant.
         patience: epochs without a better validation loss after which the rate is divided by 10; `None`:
-            never.
+            never, as it must be with `warmup_steps`.
         stop_after: epochs without a better validation loss after which training ends; `None`: never.
         temperature: of both losses.
         anchors: see `StudyBatches`.
@@ -102,7 +102,16 @@ _SMALL = {
 
 
 def plateau_callbacks(recipe, monitor: str, mode: str) -> list[keras.callbacks.Callback]:
-    """What lowers the rate and ends the training when `monitor` no longer gets better."""
+    """What lowers the rate and ends the training when `monitor` no longer gets better.
+
+    Raises:
+        ValueError: if the rate is to be lowered, but follows a warm-up: a schedule cannot be set.
+    """
+    if recipe.patience is not None and recipe.warmup_steps:
+        raise ValueError(
+            f"patience must be None with warmup_steps={recipe.warmup_steps}, got {recipe.patience}: a rate "
+            "that follows a schedule cannot be lowered."
+        )
     callbacks: list[keras.callbacks.Callback] = []
     if recipe.patience is not None:
         callbacks.append(keras.callbacks.ReduceLROnPlateau(monitor, 0.1, recipe.patience, mode=mode))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from applications.environment import check_packages
 from applications.report_generation.image_files import load_image
 from applications.report_generation.labeller import progression
-from applications.report_generation.projection import FRONTAL
-from applications.report_generation.study import Study, View
+from applications.report_generation.study import FRONTAL, Study, View
 from contrast.data.files import whole_file
 
 if TYPE_CHECKING:

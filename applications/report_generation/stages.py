@@ -16,7 +16,7 @@ from applications.report_generation.mlrg import MLRG, transfer_first_stage
 from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe, plateau_callbacks
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.study import Study, check_patients
-from applications.report_generation.text import ReportTokenizer
+from applications.report_generation.text import ReportTokenizer, check_absence
 from applications.runs import RunFolder, StageFit
 from contrast.transfer import TransferReport
 
@@ -70,14 +70,15 @@ def fit_stages(
 
     Raises:
         ValueError: if there is no study, one has no findings or no facts, a patient is in both splits, or
-            stage 1 has fewer than two studies.
+            stage 1 has fewer than two studies, or `absence` is unknown.
     """
+    check_absence(absence)
     if not len(studies):
         raise ValueError("studies must be at least one, got none.")
     check_reports(studies)
     check_patients({"studies": studies, "validation": validation})
     if features is None:
-        features = encode_images([*studies, *validation], image_encoder, verbose=False)
+        features = encode_images([*studies, *validation], image_encoder)
     if architecture is None:
         architecture = Architecture.small(tokenizer.size, features.tokens.shape[-1])
     options = {

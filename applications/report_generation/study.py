@@ -10,6 +10,7 @@ import numpy as np
 
 UNKNOWN_VIEW = "UNK"
 VIEW_POSITIONS = (UNKNOWN_VIEW, "AP", "PA", "LATERAL", "LL")
+FRONTAL = ("PA", "AP")
 MAX_COMPANIONS = 4
 PARTS = ("views", "prior_image", "prior_report", "indication")
 

@@ -16,7 +16,7 @@ from applications.files import write_text
 from applications.report_generation.study import Study
 from applications.report_generation.tokenizer_files import with_specials
 
-__all__ = ["ABSENCES", "SPECIALS", "ReportTokenizer", "study_texts"]
+__all__ = ["ABSENCES", "SPECIALS", "ReportTokenizer", "check_absence", "study_texts"]
 
 SPECIALS = ("[PAD]", "[BOS]", "[EOS]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "[NHI]", "[NHPR]")
 PAD_ID, BOS_ID, EOS_ID, CLS_ID, SEP_ID, MASK_ID, UNKNOWN_ID, NO_INDICATION_ID, NO_PRIOR_ID = range(9)
@@ -179,8 +179,7 @@ class ReportTokenizer:
         Raises:
             ValueError: if the lists differ in length, `max_length` is too small or `absence` is not known.
         """
-        if absence not in ABSENCES:
-            raise ValueError(f"absence must be one of {', '.join(ABSENCES)}, got {absence!r}.")
+        check_absence(absence)
         if len(indications) != len(prior_facts):
             raise ValueError(
                 "indications and prior_facts must be of the same studies, got "
@@ -264,6 +263,12 @@ class ReportTokenizer:
         flat = iter(self._tokens(_checked([fact for of in facts for fact in of], name)))
         rows = [[next(flat) for _ in of] for of in facts]
         return [[token for fact in row if fact for token in (*fact, SEP_ID)] for row in rows]
+
+
+def check_absence(absence: str) -> None:
+    """Raises a ValueError unless `absence` is one of `ABSENCES`."""
+    if absence not in ABSENCES:
+        raise ValueError(f"absence must be one of {', '.join(ABSENCES)}, got {absence!r}.")
 
 
 def study_texts(studies: Iterable[Study]) -> list[str]:

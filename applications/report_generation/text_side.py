@@ -12,7 +12,8 @@ class TextSide(keras.Layer):
         architecture: an `Architecture`.
 
     Call: ids `(batch, length)`, padded with 0, and `segment_ids` of the same shape or `None`, to tokens
-        `(batch, length, dim)`. What is made of padding means nothing: it must be masked.
+        `(batch, length, dim)`. `real`, bools of that shape, says which tokens count in the statistics of the
+        projection; `None`: all. What is made of padding means nothing: it must be masked.
     """
 
     def __init__(self, architecture, **kwargs):

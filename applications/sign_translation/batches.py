@@ -71,7 +71,7 @@ def clip_batches(
     sizes = bucket_lengths(lengths, buckets) if isinstance(buckets, int) else buckets
     return RaggedBatches(
         _Shortened(clips, max_frames, seed),
-        {name: np.asarray(ids, "int32") for name, ids in texts.items() if ids is not None},
+        {name: np.asarray(text, "int32") for name, text in texts.items() if text is not None},
         lengths=lengths,
         buckets=tuple(sorted({min(size, max_frames) for size in sizes})),
         batch_size=min(batch_size, len(clips)),

@@ -38,7 +38,6 @@ from applications.sign_translation.text import SentenceTokenizer
 from contrast.transfer import copy_weights
 
 BEFORE, AFTER = "after stage 0", "after stage 1"
-EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Setting:
     long_epochs: int = 60
     equal_epochs: int = 78
     frozen_epochs: int = 40
-    every: int = EVERY
+    every: int = 5
 
 
 FULL = Setting()
@@ -71,6 +70,8 @@ class Part(NamedTuple):
 
 
 class Corpus(NamedTuple):
+    """What the arms of a seed share; `unlabelled` are all training clips, also those with sentences."""
+
     train: Part
     dev: Part
     test: Part

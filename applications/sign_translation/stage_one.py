@@ -77,6 +77,7 @@ class VLP(keras.Model):
         # Unclamped in the official code; these bounds are out of reach.
         self.temperature = Temperature(temperature, minimum=1e-4, maximum=1e4, name="temperature")
         self.decoder = architecture.build_decoder() if restoration else None
+        self.sequence_loss = SequenceCrossEntropy(label_smoothing, PAD_ID)
         self.contrast_loss = keras.metrics.Mean("contrast_loss")
         self.restoration_loss = keras.metrics.Mean("restoration_loss") if restoration else None
 
@@ -133,7 +134,7 @@ class VLP(keras.Model):
         )
         self.contrast_loss.update_state(loss)
         if self.decoder is not None:
-            restored = SequenceCrossEntropy(self.label_smoothing, PAD_ID)(tokens, y_pred["logits"])
+            restored = self.sequence_loss(tokens, y_pred["logits"])
             self.restoration_loss.update_state(restored)
             loss = loss + self.restoration_weight * restored
         return total_loss(self, loss=loss)

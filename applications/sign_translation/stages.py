@@ -9,11 +9,11 @@ import numpy as np
 from applications.runs import RunFolder, StageFit
 from applications.sign_translation.architecture import Architecture
 from applications.sign_translation.batches import check_clips, clip_batches
-from applications.sign_translation.gfslt_vlp import GFSLTVLP, transfer_first_stage
+from applications.sign_translation.gfslt_vlp import GFSLTVLP, VARIANTS, transfer_first_stage
 from applications.sign_translation.recipes import FrameRecipe, SLTRecipe, VLPRecipe
 from applications.sign_translation.stage_one import VLP
 from applications.sign_translation.stage_zero import FrameAutoencoder, FrameBatches
-from applications.sign_translation.text import END_ID, MASK_ID, PAD_ID, SentenceTokenizer
+from applications.sign_translation.text import END_ID, MASK_ID, PAD_ID, START_ID, SentenceTokenizer
 from contrast.data.sentence_noise import WordMasking
 from contrast.transfer import TransferReport, copy_weights
 
@@ -72,8 +72,11 @@ def fit_stages(
 
     Raises:
         ValueError: if clips are missing, empty or of several sizes, there is not one sentence a clip, the
-            sentences do not fit the architecture, or stage 1 has fewer than two different sentences.
+            sentences do not fit the architecture, stage 1 has fewer than two different sentences, or the
+            variant is unknown.
     """
+    if variant not in (None, *VARIANTS):
+        raise ValueError(f"variant must be 'v1', 'v2' or None, got {variant!r}.")
     check_clips(clips)
     if len(sentences) != len(clips):
         raise ValueError(f"sentences must be one a clip, {len(clips)}, got {len(sentences)}.")
@@ -163,7 +166,7 @@ def fit_pairs(
         shuffle_rate=recipe.shuffle_rate,
         mask_id=MASK_ID,
         pad_id=PAD_ID,
-        kept_ids=(0, END_ID, language_id),
+        kept_ids=(START_ID, END_ID, language_id),
     )
     batches = clip_batches(
         clips,

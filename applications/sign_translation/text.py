@@ -96,7 +96,7 @@ class SentenceTokenizer:
         if size < len(SPECIALS) + 2:
             raise ValueError(f"size must be at least {len(SPECIALS) + 2}, got {size}.")
         sentences = _checked(sentences, language)
-        if not any(sentence.strip() for sentence in sentences):
+        if not any(sentences):
             raise ValueError("sentences must hold at least one that is not empty.")
         if level == "subword":
             tokenizer = _pieces(sentences, size - len(SPECIALS) - 1, character_coverage)
@@ -132,7 +132,7 @@ class SentenceTokenizer:
             ValueError: if a sentence is longer than `length`, or holds a special token.
         """
         sentences = _checked(sentences, self.language)
-        encodings = self._tokenizer.encode_batch([_spaced(sentence) for sentence in sentences])
+        encodings = self._tokenizer.encode_batch(sentences)
         tokens = [[*encoding.ids, END_ID, self.language_id] for encoding in encodings]
         self._warn_of_unknown(sentences, tokens)
         longest = max((len(row) for row in tokens), default=2)
@@ -159,9 +159,7 @@ class SentenceTokenizer:
         for row in np.asarray(ids).astype(int).tolist():
             if END_ID in row:
                 row = row[: row.index(END_ID)]
-            rows.append(
-                [token for token in row if UNKNOWN_ID <= token < self.language_id and token != MASK_ID]
-            )
+            rows.append([token for token in row if len(SPECIALS) <= token < self.language_id])
         return [self._joined(row) for row in rows]
 
     def save(self, path: str | Path) -> None:
@@ -190,11 +188,9 @@ class SentenceTokenizer:
 
     def _joined(self, tokens: list[int]) -> str:
         if self.level == "subword":
-            # The library leaves out special tokens, of which <unk> is one.
             return self._tokenizer.decode(tokens).strip()
         separator = " " if self.level == "word" else ""
-        words = (self._tokenizer.id_to_token(token) for token in tokens if token != UNKNOWN_ID)
-        return separator.join(words).replace(_SPACE, " ").strip()
+        return separator.join(map(self._tokenizer.id_to_token, tokens)).replace(_SPACE, " ").strip()
 
     def _warn_of_unknown(self, sentences: list[str], tokens: list[list[int]]) -> None:
         unknown = sum(row.count(UNKNOWN_ID) for row in tokens)
@@ -213,11 +209,8 @@ class SentenceTokenizer:
 _SPACE = "▁"  # stands for a space where characters are tokens
 
 
-def _spaced(sentence: str) -> str:
-    return " ".join(sentence.split())
-
-
 def _checked(sentences: Sequence[str], language: str) -> list[str]:
+    """The sentences with single spaces."""
     if isinstance(sentences, str):
         raise TypeError(f"sentences must be a list of strings, got the string {sentences!r}.")
     for row, sentence in enumerate(sentences):
@@ -226,7 +219,7 @@ def _checked(sentences: Sequence[str], language: str) -> list[str]:
         special = next((token for token in (*SPECIALS, language) if token in sentence), None)
         if special is not None:
             raise ValueError(f"sentences[{row}] must not hold the special token {special!r}: {sentence!r}.")
-    return [_spaced(sentence) for sentence in sentences]
+    return [" ".join(sentence.split()) for sentence in sentences]
 
 
 def _known_characters(sentences: list[str], coverage: float) -> set[str]:
@@ -250,7 +243,7 @@ def _entries(sentences: list[str], level: str, size: int, coverage: float):
         before = pre_tokenizers.WhitespaceSplit()
     else:
         known = _known_characters(sentences, coverage)
-        counts = collections.Counter(one for one in "".join(sentences).replace(" ", _SPACE))
+        counts = collections.Counter("".join(sentences).replace(" ", _SPACE))
         counts = {one: count for one, count in counts.items() if one.replace(_SPACE, " ") in known}
         before = pre_tokenizers.Sequence(
             [

@@ -80,6 +80,12 @@ def test_trains_scores_and_is_saved(method, tmp_path):
     assert loaded.threshold == 0.3
 
 
+def test_a_changed_configuration_leaves_the_detector_alone():
+    model = make(CSI)
+    model.get_config()["strength"]["grey"] = 0.5
+    assert model.strength.grey == 0.0
+
+
 def test_the_loss_of_csi_is_both_losses():
     model = make(CSI)
     model.build(IMAGES.shape)

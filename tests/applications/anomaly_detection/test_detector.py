@@ -111,6 +111,14 @@ def test_new_normal_images_void_the_threshold():
     assert model.threshold is None
 
 
+def test_normal_images_of_another_size_are_refused():
+    """An encoder with a mean over places takes any size; its features would be compared all the same."""
+    model = untrained()
+    model.build(NORMAL.shape)
+    with pytest.raises(ValueError, match="as in training"):
+        model.remember(np.zeros((4, 12, 12, 1), "float32"))
+
+
 def test_test_copies_average_the_features_of_fixed_crops():
     one, many = untrained(), untrained(test_copies=4)
     for model in (one, many):

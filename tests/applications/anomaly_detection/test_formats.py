@@ -79,6 +79,8 @@ def test_mixed_sizes_need_a_size(tmp_path):
         read_pictures(tmp_path)
     assert read_pictures(tmp_path, size=5).images.shape == (2, 5, 5, 3)
     assert read_pictures(tmp_path, size=(3, 5)).images.shape == (2, 3, 5, 3)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        read_pictures(tmp_path, size=0)
 
 
 def test_folders_that_are_no_data(tmp_path):

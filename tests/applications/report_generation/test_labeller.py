@@ -9,7 +9,7 @@ from applications.report_generation.baselines import (
     with_prior_report,
 )
 from applications.report_generation.corpus import RadiographWorld
-from applications.report_generation.findings import FINDINGS, changes
+from applications.report_generation.findings import FINDINGS, LABELS, changes
 from applications.report_generation.study import Study, View
 
 pytestmark = pytest.mark.once
@@ -55,7 +55,7 @@ def test_wording_does_not_change_the_triples(written):
 
 def test_labels_of_texts_of_a_model():
     def names(text):
-        return [name for name, label in zip(labeller.LABELS, labeller.labels(text), strict=True) if label]
+        return [name for name, label in zip(LABELS, labeller.labels(text), strict=True) if label]
 
     assert names("") == names("of the of the") == []
     assert names(all_normal_report()) == names("no pneumothorax.") == ["no finding"]

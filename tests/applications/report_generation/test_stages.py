@@ -5,8 +5,9 @@ import pytest
 from applications.report_generation import claim_parts, training
 from applications.report_generation.callbacks import ReportScores
 from applications.report_generation.claim_parts import FAST, Setting, seed_corpus, seed_first_stage
+from applications.report_generation.mlrg import MLRG
 from applications.report_generation.mlrg_claim import BOTH, EMPTY, NO_PRIOR, SECOND, claims
-from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe
+from applications.report_generation.recipes import PretrainingRecipe, ReportRecipe, plateau_callbacks
 from applications.report_generation.stages import fit_stages
 from applications.report_generation.study import Study
 from applications.runs import RunFolder
@@ -96,6 +97,23 @@ def test_scores_of_reports_enter_the_history():
 def test_refused(studies, words):
     with pytest.raises(ValueError, match=words):
         fit_stages(studies, TOKENIZER, None, TINY, features=FEATURES, first=FIRST)
+
+
+def test_an_unknown_absence_is_refused_before_stage_one():
+    class Untouched:
+        def fit(self, *args, **options):
+            raise AssertionError("stage 1 was begun")
+
+    with pytest.raises(ValueError, match="tokens, empty, got 'zeros'"):
+        fit(absence="zeros", run=Untouched())
+    with pytest.raises(ValueError, match="tokens, empty, got 'zeros'"):
+        MLRG(TINY, absence="zeros")
+
+
+def test_a_rate_on_a_schedule_is_not_to_be_lowered():
+    """Keras would raise a TypeError in the middle of the training, at the first plateau."""
+    with pytest.raises(ValueError, match="patience must be None with warmup_steps=10, got 5"):
+        plateau_callbacks(PretrainingRecipe(warmup_steps=10), "val_loss", "min")
 
 
 def test_patients_in_two_splits_are_refused():

@@ -184,6 +184,7 @@ def test_finished_stages_are_not_trained_again(tmp_path):
         (["rain", "fog", "", "sun"], {}, "sentence 2 has none"),
         (["rain", "fog", "sun", "wind"], {"first": VLPRecipe.small(batch_size=1)}, "at least 2 in stage 1"),
         (["rain " * 9, "fog", "sun", "wind"], {}, "at most max_length=6 tokens, got 11"),
+        (["rain", "fog", "sun", "wind"], {"variant": "V2"}, "'v1', 'v2' or None, got 'V2'"),
     ],
 )
 def test_bad_sentences(sentences, options, words):

@@ -150,6 +150,7 @@ def test_config():
     [
         ({"same_sentence": "positive"}, "same_sentence must be 'negative' or 'ignore'"),
         ({"restoration_weight": -1}, "restoration_weight must be at least 0, got -1"),
+        ({"label_smoothing": 1.5}, "label smoothing must be from 0 to below 1, got 1.5"),
     ],
 )
 def test_bad_arguments(arguments, words):
