@@ -12,8 +12,9 @@ from applications.report_generation.mlrg import Report
 from applications.report_generation.study import PARTS, Study, View, without
 from demos import report_generation_pictures as pictures
 from demos.report_generation_attention import looked
-from demos.report_generation_search import listed, split_words, vocabulary
+from demos.report_generation_search import split_words, vocabulary
 from demos.report_generation_sentences import WORDS, Judged, judge_true, judge_written, new_in, summary
+from demos.words import counted, listed
 
 BEAMS = 3
 NO_WORDS = "(no words)"
@@ -56,10 +57,9 @@ def parts_of(study: Study) -> tuple[str, ...]:
 
 def title(study: Study) -> str:
     """A study as one line of a list."""
-    count, known = len(study.views), parts_of(study)[len(study.views) > 1 :]
-    views = f"{count} view{'s' if count > 1 else ''}"
     number, visit = study.id.split("-")[1:]
-    texts = [views, *(PART_NAMES[part] for part in known)]
+    known = [PART_NAMES[part] for part in parts_of(study) if part != "views"]
+    texts = [counted(len(study.views), "view"), *known]
     return f"Patient {int(number)}, visit {int(visit) + 1}: {', '.join(texts)}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from applications.report_generation.retrieval import Embeddings, embed_facts, em
 from applications.report_generation.study import Study
 from applications.report_generation.text import SPECIALS, ReportTokenizer
 from demos import report_generation_pictures as pictures
-from demos.words import as_text
+from demos.words import listed, ordinal
 
 FOUND, FOUND_IMAGES = 5, 6
 LONGEST_TYPED = 200  # characters
@@ -69,7 +68,7 @@ def find_reports(searched: Gallery, place: int) -> str:
             f"{html.escape(study.findings)}</td></tr>"
         )
     return (
-        f'<p class="rank">Its own report comes <b>{_ordinal(rank)} of {len(order)}</b>.</p>'
+        f'<p class="rank">Its own report comes <b>{ordinal(rank)} of {len(order)}</b>.</p>'
         '<table class="answers"><thead><tr><th class="number">rank</th><th class="number">cosine</th>'
         f"<th>report</th></tr></thead><tbody>{body}</tbody></table>"
     )
@@ -106,13 +105,3 @@ def find_images(model: DemoModel, searched: Gallery, typed: str) -> str:
 def split_words(text: str) -> list[str]:
     """The words of a text in small letters."""
     return re.findall(r"\w+(?:[-'/]\w+)*", text.lower())
-
-
-def listed(words: Sequence[str]) -> str:
-    """The first ten different words as HTML in which no character has a meaning."""
-    return ", ".join(as_text(word) for word in list(dict.fromkeys(words))[:10])
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

@@ -16,7 +16,7 @@ from applications.sign_translation.meaning import Record, split_of
 from applications.sign_translation.retrieval import clip_vectors, sentence_vectors
 from applications.sign_translation.text import SPECIALS, SentenceTokenizer
 from demos import sign_translation_pictures as pictures
-from demos.words import as_text
+from demos.words import listed, ordinal
 
 BEAMS = 4
 FOUND_SENTENCES, FOUND_CLIPS = 5, 4
@@ -186,7 +186,7 @@ def find_sentences(given: Gallery, index: int) -> str:
         for place, one in rows
     )
     return (
-        f'<p class="rank">Its own sentence comes <b>{_ordinal(rank)} of {len(sentences)}</b>.</p>'
+        f'<p class="rank">Its own sentence comes <b>{ordinal(rank)} of {len(sentences)}</b>.</p>'
         '<table class="answers"><thead><tr><th class="number">rank</th><th class="number">cosine</th>'
         f"<th>sentence</th></tr></thead><tbody>{body}</tbody></table>"
     )
@@ -214,8 +214,7 @@ def find_clips(model: DemoModel, given: Gallery, typed: str) -> str:
     )
     remark = ""
     if unknown:
-        listed = ", ".join(as_text(word) for word in dict.fromkeys(unknown[:10]))
-        remark = f'<p class="rank">Left out, as the model has never seen them: {listed}.</p>'
+        remark = f'<p class="rank">Left out, as the model has never seen them: {listed(unknown)}.</p>'
     return f'{remark}<div class="cards">{cards}</div>'
 
 
@@ -232,8 +231,3 @@ def composed(
     part, intensity, degrees = chosen
     number = None if degrees is None else int(degrees)
     return Record(day, part, region, phenomenon, intensity, bool(negated), number)
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
