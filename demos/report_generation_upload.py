@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from applications.environment import MissingPackageError
 from applications.pictures import FORMATS
 from applications.report_generation.facts import facts_from_report
 from applications.report_generation.image_files import fit_size, load_image
@@ -94,7 +95,7 @@ def read_radiograph(path: str) -> np.ndarray:
 
     Raises:
         UploadError: if the file is no PNG, JPEG or DICOM file, too large in bytes or pixels, too small, or
-            damaged.
+            damaged, or the package that reads it is not installed.
     """
     check_size(path)
     suffix = suffix_by_content(path)
@@ -104,7 +105,7 @@ def read_radiograph(path: str) -> np.ndarray:
     with named_by_content(path, suffix) as image:
         try:
             return load_image(image)
-        except ValueError as error:
+        except (ValueError, MissingPackageError) as error:
             raise UploadError(_in_words(str(error), str(image))) from None
 
 
@@ -129,12 +130,12 @@ def _picture_size(path: str) -> tuple[int, int] | None:
 
 
 def _dicom_size(path: str) -> tuple[int, int] | None:
-    import pydicom
-
     try:
+        import pydicom
+
         header = pydicom.dcmread(path, stop_before_pixels=True)
         return int(header.Columns), int(header.Rows)
-    except Exception:  # as above
+    except Exception:  # as above; without pydicom nothing is read as DICOM
         return None
 
 
