@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from demos.uploads import (
     SHORTEST_SIDE,
     UploadError,
     check_size,
+    in_words,
     named_by_content,
     suffix_by_content,
 )
@@ -106,7 +106,7 @@ def read_radiograph(path: str) -> np.ndarray:
         try:
             return load_image(image)
         except (ValueError, MissingPackageError) as error:
-            raise UploadError(_in_words(str(error), str(image))) from None
+            raise UploadError(in_words(error, image, "the file")) from None
 
 
 def _check_pixels(path: str) -> None:
@@ -137,10 +137,3 @@ def _dicom_size(path: str) -> tuple[int, int] | None:
         return int(header.Columns), int(header.Rows)
     except Exception:  # as above; without pydicom nothing is read as DICOM
         return None
-
-
-def _in_words(words: str, path: str) -> str:
-    """A message without the folder of this machine."""
-    words = re.sub(r"\[Errno -?\d+\] ", "", words.replace(str(path), "the file"))
-    words = re.sub(r"<_io\.[^>]*>", "the file", words).replace(": 'the file'", "")
-    return words[:1].upper() + words[1:]
