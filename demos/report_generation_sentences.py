@@ -101,7 +101,8 @@ def new_in(text: str, other: str) -> list[str]:
         found = mentions(sentence)
         if found:
             return any(said.get(name) != mention for name, mention in found.items())
-        return not triples(sentence) or not triples(sentence) <= known
+        told = triples(sentence)
+        return not told or not told <= known
 
     return [one for one in sentences(text) if is_new(one) and one not in sentences(other)]
 
