@@ -19,8 +19,8 @@ import math
 import time
 from pathlib import Path
 
-from common import answer, in_process, interleaved, is_child, machine, table, write_results
-from loss_steps import TEMPERATURE, reference, stepper, used_memory
+from benchmarks.common import answer, in_process, interleaved, is_child, machine, table, write_results
+from benchmarks.loss_steps import TEMPERATURE, reference, stepper, used_memory
 
 WARM_UP = 256
 REFERENCE_TILE = 512  # 1 MB, which stays in the cache of a core
