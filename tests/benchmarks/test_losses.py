@@ -57,7 +57,7 @@ def test_rows_and_tables(monkeypatch):
         asked.append(request["name"])
         return {"ratio": 0.5} if request["name"] == "ratio" else {"seconds": 1.0, "extra_mb": 2.0}
 
-    monkeypatch.setattr(losses, "in_process", answered)
+    monkeypatch.setattr(losses.common, "in_process", answered)
     rows = losses.run(ARGUMENTS, memory=24.0 * 32**2)
     assert asked.count("ours") == asked.count("ratio") == 2
     assert asked.count("dense Keras") == 1, "it does not fit at 64 rows"
