@@ -14,10 +14,8 @@ Three questions, on one thread of the processor, in seconds of the processor, al
 Writes `augmentation.json`, `.md` and `.svg`. The extra `benchmarks` brings the peer, `grain` the data sets.
 """
 
-import argparse
 import importlib.util
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -204,12 +202,7 @@ def report(results: dict) -> str:
 
 
 def plot(results: dict):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
+    figure, axes = common.subplots(1, 2, (11, 3.8))
     titles = {"views_per_second": "views per second", "epoch_seconds": "seconds an epoch"}
     for axis, (key, title) in zip(axes, titles.items(), strict=True):
         known = {backend: result[key] for backend, result in results.items() if key in result}
@@ -225,16 +218,10 @@ def plot(results: dict):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
+    parser = common.parser(__doc__)
     parser.add_argument("--images", type=int, default=512, dest="count")
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=900, help="seconds for each process")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     request = {name: getattr(arguments, name) for name in ("count", "side", "batch", "repetitions")}
     results = {
@@ -246,7 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if common.is_child():
-        common.answer(measure)
-    else:
-        main()
+    common.run(measure, main)

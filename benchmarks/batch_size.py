@@ -11,13 +11,11 @@ further step. All start from the same weights, and their losses are compared.
     python benchmarks/batch_size.py --backends torch --batches 1024 4096 --chunk 512
 """
 
-import argparse
 import json
 from pathlib import Path
 
 from benchmarks import common
 
-BACKENDS = ("tensorflow", "jax", "torch")
 ARMS = ("dense", "tiled", "chunks")
 SMALL = 256
 
@@ -105,12 +103,7 @@ def text(report: dict) -> str:
 
 
 def picture(report: dict):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    figure, axes = common.subplots(1, 2, (9, 3.5))
     for number, backend in enumerate(dict.fromkeys(row["backend"] for row in report["rows"])):
         for arm, style in zip(ARMS, (":", "--", "-"), strict=True):
             rows = [row for row in report["rows"] if row["backend"] == backend and "seconds" in row[arm]]
@@ -143,30 +136,21 @@ def kept(folder: Path, setting: dict, backends: list[str], batches: list[int]) -
     return [row for row in earlier["rows"] if row["backend"] not in backends or row["batch"] not in batches]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+def main() -> None:
+    parser = common.parser(__doc__, repetitions=1, limit=1200)
     parser.add_argument("--batches", type=int, nargs="+", default=[1024, 4096, 16384])
     parser.add_argument("--chunk", type=int, default=1024)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--repetitions", type=int, default=1, help="steps that are timed, the least counts")
-    parser.add_argument("--limit", type=float, default=1200.0, help="seconds for one measurement")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     setting = {key: getattr(options, key) for key in ("chunk", "width", "layers", "repetitions")}
     rows = kept(options.output, setting, options.backends, options.batches)
     for backend in options.backends:
         rows += [measured(backend, batch, setting, options.limit) for batch in options.batches]
-    rows.sort(key=lambda row: (BACKENDS.index(row["backend"]), row["batch"]))
+    rows.sort(key=lambda row: (common.BACKENDS.index(row["backend"]), row["batch"]))
     report = {"setting": setting, "machine": common.machine(), "rows": rows}
     common.write_results(options.output, "batch_size", report, text(report), picture(report))
 
 
 if __name__ == "__main__":
-    if common.is_child():
-        common.answer(measure)
-    else:
-        main()
+    common.run(measure, main)

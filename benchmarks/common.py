@@ -1,9 +1,10 @@
 """What benchmarks share: a process for each measurement, interleaved timing, memory, and where results go.
 
 A benchmark's script calls itself: `in_process(__file__, backend, request)` starts it again with `--child` and
-the request as JSON on standard input; the child answers through `answer`.
+the request as JSON on standard input; the child answers through `run`.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -11,11 +12,41 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-CHILD = "--child"
-_MARK = "result: "
+BACKENDS = ("tensorflow", "jax", "torch")
+RESULTS = Path(__file__).parent / "results"
+_CHILD, _MARK = "--child", "result: "
+
+
+def run(measure: Callable[..., dict], main: Callable[[], None]) -> None:
+    """Calls `main()`; a child instead reads the request and prints what `measure(**request)` returns."""
+    if _CHILD in sys.argv[1:]:
+        print(_MARK + json.dumps(measure(**json.load(sys.stdin))), flush=True)
+    else:
+        main()
+
+
+def parser(
+    description: str, repetitions: int = 3, limit: float = 900, backends: Sequence[str] = BACKENDS
+) -> argparse.ArgumentParser:
+    """The options of a benchmark on several backends: `--backends`, `--repetitions`, `--limit`, `--output`.
+
+    Args:
+        description: of the benchmark, shown as it is.
+        repetitions: the default.
+        limit: the default, in seconds for each process.
+        backends: to choose from; all are the default.
+    """
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--backends", nargs="+", choices=backends, default=list(backends))
+    options.add_argument("--repetitions", type=int, default=repetitions, help="of which the least counts")
+    options.add_argument("--limit", type=float, default=limit, help="seconds for each process")
+    options.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    return options
 
 
 def in_process(
@@ -48,7 +79,7 @@ def in_process(
             variables["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     try:
         done = subprocess.run(
-            [sys.executable, script, CHILD],
+            [sys.executable, script, _CHILD],
             input=json.dumps(request),
             env=variables,
             capture_output=True,
@@ -63,16 +94,6 @@ def in_process(
             return json.loads(line.removeprefix(_MARK))
     last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     return {"failed": last[:200]}
-
-
-def is_child() -> bool:
-    """Whether this process was started by `in_process`."""
-    return CHILD in sys.argv[1:]
-
-
-def answer(measure: Callable[..., dict]) -> None:
-    """Reads the request, calls `measure(**request)` and prints what it returns."""
-    print(_MARK + json.dumps(measure(**json.load(sys.stdin))), flush=True)
 
 
 def interleaved(
@@ -143,6 +164,16 @@ def table(columns: list[str], rows: list[list]) -> str:
 
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
+
+
+def subplots(rows: int, columns: int, size: tuple[float, float], **options):
+    """A matplotlib figure that needs no screen, and its axes; `size` in inches."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(rows, columns, figsize=size, layout="constrained", **options)
 
 
 def write_results(folder: Path, name: str, results: dict, text: str, figure=None) -> None:

@@ -14,9 +14,7 @@ slope between the last two sizes on logarithmic axes: 2 is quadratic.
 Writes `growth.json`, `.md` and `.svg`.
 """
 
-import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 
@@ -128,15 +126,8 @@ def report(lines: list[dict]) -> str:
 
 
 def plot(lines: list[dict]):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     axes_of = list(dict.fromkeys(line["axis"] for line in lines))
-    figure, axes = plt.subplots(
-        2, len(axes_of), figsize=(3.2 * len(axes_of), 5.5), layout="constrained", squeeze=False
-    )
+    figure, axes = common.subplots(2, len(axes_of), (3.2 * len(axes_of), 5.5), squeeze=False)
     for column, name in enumerate(axes_of):
         for row, (key, title) in enumerate((("seconds", "seconds"), ("extra_mb", "MB more"))):
             axis = axes[row, column]
@@ -151,17 +142,11 @@ def plot(lines: list[dict]):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
+    parser = common.parser(__doc__)
     parser.add_argument("--batch", type=int, nargs="+", default=[256, 512, 1024, 2048, 4096])
     parser.add_argument("--dim", type=int, nargs="+", default=[64, 128, 256, 512, 1024])
     parser.add_argument("--queue", type=int, nargs="+", default=[1024, 4096, 16384, 65536])
     parser.add_argument("--devices", type=int, nargs="*", default=[1, 2, 4])
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=900, help="seconds for each process")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     fixed = {"batch": 256, "dim": 128, "queue": 0}
     options = {"fixed": fixed, "repetitions": arguments.repetitions}
@@ -189,7 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if common.is_child():
-        common.answer(measure)
-    else:
-        main()
+    common.run(measure, main)

@@ -2,7 +2,7 @@
 
 import math
 
-from common import peak_memory
+from benchmarks.common import peak_memory
 
 TEMPERATURE = 0.5
 
@@ -153,10 +153,17 @@ def used_memory(device: str) -> float:
 
     if device == "cpu":
         return peak_memory()
-    if keras.backend.backend() == "torch":
-        import torch
+    match keras.backend.backend():
+        case "torch":
+            import torch
 
-        return torch.cuda.max_memory_allocated() / 2**20
-    import jax
+            peak = torch.cuda.max_memory_allocated()
+        case "jax":
+            import jax
 
-    return jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 2**20
+            peak = jax.devices()[0].memory_stats()["peak_bytes_in_use"]
+        case "tensorflow":
+            import tensorflow as tf
+
+            peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return peak / 2**20

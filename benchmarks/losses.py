@@ -4,23 +4,22 @@ N counts rows of the matrix of logits: both views of N / 2 samples. Ours runs on
 the dense loss in Keras, pytorch-metric-learning's, plain PyTorch as lightly writes it, and
 sentence-transformers' cached loss where it is installed (one direction, so a quarter of the pairs). The
 reference work is three bare products of N x N x D and two exponentials of N x N, tile by tile, in the
-backend's own operations. Seconds are the processor's on one core, the least over repetitions; ours and the
-reference take turns in one process, which gives `ratio`. Memory is the growth of the process's peak, each
-contender in a process of its own. With `--device gpu` seconds are those of the clock and memory is the
-accelerator's.
+backend's own operations. Seconds are the processor's on one core, the least over repetitions, of which there
+is one beyond 16,384 rows; ours and the reference take turns in one process, which gives `ratio`. Memory is
+the growth of the process's peak, each contender in a process of its own. With `--device gpu` seconds are
+those of the clock and memory is the accelerator's.
 
 Dense losses that would not fit into the memory that is free are not run. TensorFlow compiles with XLA, as
 `fit` does; `tensorflow-graph` is without.
 """
 
-import argparse
 import importlib.util
 import math
 import time
 from pathlib import Path
 
-from common import answer, in_process, interleaved, is_child, machine, table, write_results
-from loss_steps import TEMPERATURE, reference, stepper, used_memory
+from benchmarks import common
+from benchmarks.loss_steps import TEMPERATURE, reference, stepper, used_memory
 
 WARM_UP = 256
 REFERENCE_TILE = 512  # 1 MB, which stays in the cache of a core
@@ -122,7 +121,7 @@ def measure(
             "ours": stepper(ours(tile_size), size, dim, graph),
             "reference": reference(size, dim, REFERENCE_TILE, graph),
         }
-        seconds = interleaved(steps, repetitions, clock)
+        seconds = common.interleaved(steps, repetitions, clock)
         return {**seconds, "ratio": seconds["ours"] / seconds["reference"]}
     loss = loss_of(name, tile_size)
     stepper(loss, WARM_UP, dim, graph)()
@@ -130,7 +129,7 @@ def measure(
     before = used_memory(device)
     value, _ = step()
     grown = used_memory(device) - before
-    seconds = interleaved({name: step}, repetitions, clock)[name]
+    seconds = common.interleaved({name: step}, repetitions, clock)[name]
     return {"seconds": seconds, "extra_mb": grown, "value": value}
 
 
@@ -163,7 +162,7 @@ def run(arguments, memory: float) -> list[dict]:
             elif "-" in name and importlib.util.find_spec(package) is None:
                 row["failed"] = "not installed"
             else:
-                row |= in_process(
+                row |= common.in_process(
                     __file__,
                     backend.removesuffix("-graph"),
                     {
@@ -199,18 +198,13 @@ def summary(rows: list[dict]) -> str:
                 label = row["backend"] if is_ratio else f"{row['name']}, {row['backend']}"
                 lines.setdefault(label, {})[row["size"]] = row.get(key, row.get("failed"))
         body = [[label, *(values.get(size) for size in sizes)] for label, values in lines.items()]
-        texts.append(f"{title}\n\n" + table(["N", *map(str, sizes)], body))
-    products = table(["loss", "products of N x N x D"], [list(item) for item in PRODUCTS.items()])
+        texts.append(f"{title}\n\n" + common.table(["N", *map(str, sizes)], body))
+    products = common.table(["loss", "products of N x N x D"], [list(item) for item in PRODUCTS.items()])
     return "\n\n".join([*texts, f"Work of the losses, value and gradient\n\n{products}"])
 
 
 def plot(rows: list[dict]):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure, axes = common.subplots(1, 2, (11, 4))
     lines: dict[str, list[dict]] = {}
     for row in rows:
         if "seconds" in row:
@@ -224,29 +218,25 @@ def plot(rows: list[dict]):
     return figure
 
 
+def main() -> None:
+    parser = common.parser(__doc__, backends=("torch", "jax", "tensorflow", GRAPH))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2**k for k in range(10, 17)])
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--tile-size", type=int, help="of ours; its default if not given")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--memory", type=float, help="GB that a peer may take; by default what is free")
+    arguments = parser.parse_args()
+    memory = arguments.memory * 2**30 if arguments.memory else free_memory()
+    rows = run(arguments, memory)
+    results = {
+        "dim": arguments.dim,
+        "device": arguments.device,
+        "machine": common.machine(),
+        "products": PRODUCTS,
+        "results": rows,
+    }
+    common.write_results(arguments.output, "losses", results, summary(rows), plot(rows))
+
+
 if __name__ == "__main__":
-    if is_child():
-        answer(measure)
-    else:
-        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-        parser.add_argument("--sizes", type=int, nargs="+", default=[2**k for k in range(10, 17)])
-        parser.add_argument("--dim", type=int, default=128)
-        parser.add_argument("--tile-size", type=int, help="of ours; its default if not given")
-        parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
-        backends = ["torch", "jax", "tensorflow", GRAPH]
-        parser.add_argument("--backends", nargs="+", choices=backends, default=backends)
-        parser.add_argument("--repetitions", type=int, default=3, help="1 beyond 16,384 rows")
-        parser.add_argument("--limit", type=float, default=900, help="seconds for one measurement")
-        parser.add_argument("--memory", type=float, help="GB that a peer may take; by default what is free")
-        parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
-        arguments = parser.parse_args()
-        memory = arguments.memory * 2**30 if arguments.memory else free_memory()
-        rows = run(arguments, memory)
-        results = {
-            "dim": arguments.dim,
-            "device": arguments.device,
-            "machine": machine(),
-            "products": PRODUCTS,
-            "results": rows,
-        }
-        write_results(arguments.output, "losses", results, summary(rows), plot(rows))
+    common.run(measure, main)

@@ -8,12 +8,9 @@ measured one after the other, each in a process of its own, and shown side by si
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 
-BACKENDS = ("tensorflow", "jax", "torch")
+from benchmarks.sign_translation import run, seconds
+
 VOCABULARY, IMAGE_TOKENS = 160, 18
 
 
@@ -86,7 +83,6 @@ def epochs(studies, tokenizer, encoder, repetitions: int) -> tuple[float, float,
     from applications.report_generation.recipes import PretrainingRecipe
     from applications.report_generation.stage_one import MLRGPretraining
     from applications.report_generation.stages import batches_of, new_model
-    from benchmarks.sign_translation import seconds
 
     architecture = Architecture.small(tokenizer.size, encoder.image_dim, max_facts=64, max_prompt=80)
     recipe = PretrainingRecipe.small(1)
@@ -161,26 +157,10 @@ def decoding(lengths: list[int], studies: int, repetitions: int) -> list[dict]:
     return rows
 
 
-def of_backend(backend: str, arguments: list[str]) -> dict:
-    """What this script prints for a backend, in a process of its own."""
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lengths", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--studies", type=int, default=16)
     parser.add_argument("--patients", type=int, default=60)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--table", action="store_true", help="measure all three backends")
-    options = vars(parser.parse_args())
-    if options.pop("table"):
-        from benchmarks.sign_translation import table
-
-        given = [argument for argument in sys.argv[1:] if argument != "--table"]
-        print(table([of_backend(backend, given) for backend in BACKENDS]))
-    else:
-        print(json.dumps(measure(**options), indent=2))
+    run(__file__, measure, parser)

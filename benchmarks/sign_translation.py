@@ -10,8 +10,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
-BACKENDS = ("tensorflow", "jax", "torch")
+from benchmarks.common import BACKENDS
+
 VOCABULARY, FRAMES = 71, 48
 
 
@@ -128,10 +130,27 @@ def table(results: list[dict]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def of_backend(backend: str, arguments: list[str]) -> dict:
-    """What this script prints for a backend, in a process of its own."""
+def run(script: str, measure: Callable[..., dict], parser: argparse.ArgumentParser) -> None:
+    """Prints what `measure` finds on the backend of this process, or with `--table` on all three.
+
+    Args:
+        script: the benchmark's `__file__`.
+        measure: called with the options.
+        parser: of the options of `measure`.
+    """
+    parser.add_argument("--table", action="store_true", help="measure all three backends")
+    options = vars(parser.parse_args())
+    if options.pop("table"):
+        given = [argument for argument in sys.argv[1:] if argument != "--table"]
+        print(table([of_backend(script, backend, given) for backend in BACKENDS]))
+    else:
+        print(json.dumps(measure(**options), indent=2))
+
+
+def of_backend(script: str, backend: str, arguments: list[str]) -> dict:
+    """What a script prints for a backend, in a process of its own."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, __file__, *arguments]
+    command = [sys.executable, script, *arguments]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
@@ -142,10 +161,4 @@ if __name__ == "__main__":
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--table", action="store_true", help="measure all three backends")
-    options = vars(parser.parse_args())
-    if options.pop("table"):
-        given = [argument for argument in sys.argv[1:] if argument != "--table"]
-        print(table([of_backend(backend, given) for backend in BACKENDS]))
-    else:
-        print(json.dumps(measure(**options), indent=2))
+    run(__file__, measure, parser)

@@ -13,10 +13,7 @@ our step takes. TensorFlow is imported only where it is the backend.
 Writes `training_step.json`, `.md` and `.svg`.
 """
 
-import argparse
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -212,12 +209,9 @@ def rows_of(results: list[dict]) -> list[list]:
 
 
 def plot(results: list[dict]):
-    import matplotlib
+    from matplotlib.patches import Rectangle
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(SCHEMES), figsize=(9, 3), layout="constrained", squeeze=False)
+    figure, axes = common.subplots(1, len(SCHEMES), (9, 3), squeeze=False)
     for axis, scheme in zip(axes[0], SCHEMES, strict=True):
         known = [result for result in results if result["scheme"] == scheme and "seconds" in result]
         for place, result in enumerate(known):
@@ -226,16 +220,13 @@ def plot(results: list[dict]):
                 axis.bar(place + 0.4 * offset, 1000 * taken, 0.38, color=color)
         axis.set_xticks([place + 0.2 for place in range(len(known))], [r["backend"] for r in known])
         axis.set(title=scheme, ylabel="ms a step")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in ("C0", "C1")]
+    handles = [Rectangle((0, 0), 1, 1, color=color) for color in ("C0", "C1")]
     axes[0, 0].legend(handles, ["contrast, fit", "by hand"], fontsize=8)
     return figure
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
+    parser = common.parser(__doc__, repetitions=5, limit=600)
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES))
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--batch", type=int, default=64)
@@ -247,9 +238,6 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=2)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--steps", type=int, default=10, help="of an epoch")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--limit", type=float, default=600, help="seconds for each process")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--name", default="training_step", help="of the files that are written")
     arguments = parser.parse_args()
     settings, results = settings_of(arguments), []
@@ -277,8 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if common.is_child():
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        common.answer(measure)
-    else:
-        main()
+    common.run(measure, main)

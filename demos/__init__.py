@@ -1,6 +1,7 @@
-"""Browser demos, one module a task: `build()` trains what it needs and returns the Gradio page.
+"""Browser demos: `build()` in the module of a page trains what it needs and returns the Gradio page.
 
-A module may hold `LAUNCH`, further arguments of `gradio.Blocks.launch`, such as `css`.
+That module may hold `LAUNCH`, further arguments of `gradio.Blocks.launch`, such as `css`. What a page is made
+of stands in modules whose names begin with its own.
 """
 
 import os

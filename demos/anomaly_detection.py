@@ -54,7 +54,7 @@ def build(model: DemoModel | None = None, steps: int = STEPS) -> gr.Blocks:
             with gr.Tab("Test", id="test"):
                 parts = _testing(model, own, chosen)
             with gr.Tab("Train", id="train"):
-                _training(model, page, own, chosen, tabs, parts, steps)
+                _training(page, own, chosen, tabs, parts, steps)
             with gr.Tab("What it means", id="meaning"):
                 gr.Markdown(MEANING, elem_id="meaning")
     return page.queue(max_size=64)
@@ -191,7 +191,7 @@ def _gallery(model: DemoModel) -> list[np.ndarray]:
     return pictures.shown(model.corpus.tests[answers.offered(model.corpus, IN_GALLERY)], 96)
 
 
-def _training(model, page, own, chosen, tabs, parts, steps) -> None:
+def _training(page, own, chosen, tabs, parts, steps) -> None:
     """The tab in which a visitor trains a detector on other pictures."""
     stops = Stops()
     gr.Markdown(CHOICE, elem_id="choice")

@@ -1,7 +1,7 @@
 """The page of face naming: names for the faces of photos, from a model that was never told who is who."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 
@@ -15,6 +15,7 @@ from demos import face_naming_pictures as pictures
 from demos.face_naming_real import real_photos
 from demos.face_naming_style import CURVES, HOW_TO, INTRODUCTION, LAUNCH, NOTICE
 from demos.face_naming_upload import LONGEST_CAPTION, name_photo, name_upload
+from demos.figures import themed
 from demos.uploads import UploadError
 from demos.words import as_text
 
@@ -235,21 +236,5 @@ def _curves(history: Mapping[str, Sequence[float]], trivial: Mapping[str, Mappin
     }
     gr.Markdown(CURVES)
     with gr.Row():
-        _themed("Face accuracy", lambda dark: pictures.draw_accuracy(history, lines, dark))
-        _themed("Loss", lambda dark: pictures.draw_loss(history, dark))
-
-
-def _themed(label: str, draw: Callable) -> None:
-    for dark in (False, True):
-        gr.Image(
-            draw(dark),
-            label=label,
-            alt_text=f"{label} of each epoch",
-            show_label=False,
-            interactive=False,
-            format="png",
-            image_mode="RGBA",
-            buttons=[],
-            min_width=320,
-            elem_classes="on-dark" if dark else "on-light",
-        )
+        themed("Face accuracy of each epoch", lambda dark: pictures.draw_accuracy(history, lines, dark))
+        themed("Loss of each epoch", lambda dark: pictures.draw_loss(history, dark))

@@ -9,6 +9,7 @@ import numpy as np
 
 from applications.face_naming.captions import names_in_caption
 from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto
+from demos.words import counted
 
 NO_NAME = "no name"  # how NONAME is shown
 
@@ -67,10 +68,10 @@ def verdict(photo: CaptionedPhoto, decided: NamedPhoto) -> str:
         sentence = "No faces in this photo."
     elif photo.truth is None:
         given = sum(name != NONAME for name in decided.names)
-        sentence = f"**{_count(faces, 'face')} found, {given} named.**"
+        sentence = f"**{counted(faces, 'face')} found, {given} named.**"
     else:
         right = sum(name == truth for name, truth in zip(decided.names, photo.truth, strict=True))
-        sentence = f"**{right} of {_count(faces, 'face')} right.**"
+        sentence = f"**{right} of {counted(faces, 'face')} right.**"
     if decided.noface:
         sentence += f" In the caption, given to nobody: {', '.join(decided.noface)}."
     return sentence
@@ -147,7 +148,3 @@ def terminal_table(photos: Sequence[CaptionedPhoto], named: Sequence[NamedPhoto]
 
 def _who(truth: str) -> str:
     return "a stranger" if truth == NONAME else f"it is {truth}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

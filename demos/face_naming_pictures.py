@@ -1,17 +1,16 @@
 """What the face naming page draws: named faces, the table of scores, the curves of the training."""
 
 import functools
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto
 from demos.face_naming_answers import shown_name
+from demos.figures import BLUE, ORANGE, drawn
 
 # dark enough for white letters, told apart with defective colour vision; after eight names they repeat
 PALETTE = ("#0072b2", "#b8500a", "#007a5e", "#a8327f", "#6b4fbb", "#806400", "#00758a", "#bd2237")
@@ -97,11 +96,12 @@ def draw_scores(photo: CaptionedPhoto, decided: NamedPhoto, palette: Mapping[str
 
 def draw_loss(history: Mapping[str, Sequence[float]], dark: bool) -> Image.Image:
     """The loss of each epoch."""
-    figure, axis, ink = _axis(dark)
     losses = history["loss"]
-    axis.plot(range(1, len(losses) + 1), losses, color=_BLUE[dark], marker="o", linewidth=2.5)
-    axis.set_title("Training loss", color=ink, loc="left")
-    return _rendered(figure)
+
+    def plot(axis, ink):
+        axis.plot(range(1, len(losses) + 1), losses, color=BLUE[dark], marker="o", linewidth=2.5)
+
+    return drawn("Training loss", dark, plot)
 
 
 def draw_accuracy(
@@ -114,45 +114,25 @@ def draw_accuracy(
         lines: label and face accuracy of each trivial answer.
         dark: for a dark page.
     """
-    figure, axis, ink = _axis(dark)
     curves = (
-        ("face_accuracy", "fitted photos (transductive)", _ORANGE[dark], "s"),
-        ("val_face_accuracy", "held-out photos", _BLUE[dark], "o"),
+        ("face_accuracy", "fitted photos (transductive)", ORANGE[dark], "s"),
+        ("val_face_accuracy", "held-out photos", BLUE[dark], "o"),
     )
-    for name, label, colour, marker in curves:
-        values = history[name]
-        axis.plot(range(1, len(values) + 1), values, color=colour, marker=marker, linewidth=2.5, label=label)
-    epochs = len(history["val_face_accuracy"])
-    for label, value in lines.items():
-        axis.axhline(value, color=ink, linestyle="--", linewidth=1.2)
-        axis.text(epochs, value + 0.012, f"{label}: {value:.0%}", color=ink, ha="right", va="bottom")
-    axis.set_ylim(0, 1)
-    axis.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
-    axis.set_title("Faces named rightly", color=ink, loc="left")
-    axis.legend(frameon=False, labelcolor=ink, loc="lower right", bbox_to_anchor=(1, 0.42))
-    return _rendered(figure)
 
+    def plot(axis, ink):
+        for name, label, colour, marker in curves:
+            values = history[name]
+            epochs = range(1, len(values) + 1)
+            axis.plot(epochs, values, color=colour, marker=marker, linewidth=2.5, label=label)
+        for label, value in lines.items():
+            place = len(history["val_face_accuracy"])
+            axis.axhline(value, color=ink, linestyle="--", linewidth=1.2)
+            axis.text(place, value + 0.012, f"{label}: {value:.0%}", color=ink, ha="right", va="bottom")
+        axis.set_ylim(0, 1)
+        axis.yaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1.0))
+        axis.legend(frameon=False, labelcolor=ink, loc="lower right", bbox_to_anchor=(1, 0.42))
 
-_BLUE, _ORANGE = ("#0072b2", "#56b4e9"), ("#b8500a", "#f0a050")  # for light, for dark
-
-
-def _axis(dark: bool):
-    ink = "#d8dbe2" if dark else "#30343c"
-    figure = Figure(figsize=(5.6, 3.6), layout="constrained", facecolor="none")
-    axis = figure.add_subplot(facecolor="none")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(ink)
-    axis.tick_params(colors=ink)
-    axis.grid(axis="y", color=ink, alpha=0.15)
-    axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    axis.set_xlabel("epoch", color=ink)
-    return figure, axis, ink
-
-
-def _rendered(figure: Figure) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return Image.open(buffer)
+    return drawn("Faces named rightly", dark, plot)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from demos.face_naming_known import KnownFaces, NamedFace, read_names
 from demos.face_naming_style import REAL_HOW_TO, REAL_INTRODUCTION
 from demos.face_naming_upload import LONGEST_CAPTION, MOST_FACES, check_caption
 from demos.uploads import UploadError, read_picture
-from demos.words import as_text
+from demos.words import as_text, counted
 
 EXAMPLE = "NASA astronaut Eileen Collins, pilot of a space shuttle"
 UNNAMED = "?"  # before the faces are named
@@ -180,7 +180,7 @@ def answer_table(named: Sequence[NamedFace]) -> str:
 
 def _found(image: np.ndarray, faces: DetectedFaces) -> tuple:
     drawn = _drawn(image, faces, [UNNAMED] * len(faces.boxes))
-    count = "1 face" if len(faces.boxes) == 1 else f"{len(faces.boxes)} faces"
+    count = counted(len(faces.boxes), "face")
     return (image, faces), drawn, f"**{count} found.** Check the names, then name the faces.", ""
 
 

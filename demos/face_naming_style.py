@@ -1,6 +1,7 @@
 """What stands on the face naming page, and how it looks."""
 
 from demos.face_naming_upload import MOST_FACES
+from demos.figures import THEMED
 from demos.theme import THEME
 from demos.uploads import MOST_BYTES, MOST_PIXELS
 
@@ -38,7 +39,8 @@ The model reads photos and captions only; who is who is looked up for these figu
 *Held-out* photos are new to it. The dashed lines need no model: **chance** picks one of the caption's
 names or "no name", **all "no name"** names nobody."""
 
-CSS = """
+CSS = (
+    """
 #introduction h1 {margin: 0 0 4px; font-size: 1.5rem}
 #introduction p, #notice p, #how-to p, #effect p, #verdict p {margin: 0}
 #real-introduction p, #real-verdict p {margin: 0}
@@ -79,9 +81,8 @@ CSS = """
 }
 #real-picture img {max-height: 440px; width: auto; max-width: 100%; margin: 0 auto}
 #real-forget {align-self: center}
-
-.on-dark, .dark .on-light {display: none !important}
-.dark .on-dark {display: flex !important}
 """
+    + THEMED
+)
 
 LAUNCH = {"theme": THEME, "css": CSS}

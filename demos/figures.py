@@ -18,14 +18,13 @@ THEMED = """
 """
 
 
-def drawn(title: str, dark: bool, plot: Callable[[Axes, str], None], xlabel: str = "epoch") -> Image.Image:
-    """A figure with one axis on a transparent ground.
+def drawn(title: str, dark: bool, plot: Callable[[Axes, str], None]) -> Image.Image:
+    """A figure of something over epochs, with one axis on a transparent ground.
 
     Args:
         title: above it.
         dark: for a dark page.
         plot: gets the axis and the colour of texts, and draws.
-        xlabel: below it.
     """
     ink = "#d8dbe2" if dark else "#30343c"
     figure = Figure(figsize=(5.6, 3.6), layout="constrained", facecolor="none")
@@ -35,7 +34,7 @@ def drawn(title: str, dark: bool, plot: Callable[[Axes, str], None], xlabel: str
     axis.tick_params(colors=ink)
     axis.grid(axis="y", color=ink, alpha=0.15)
     axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    axis.set_xlabel(xlabel, color=ink)
+    axis.set_xlabel("epoch", color=ink)
     axis.set_title(title, color=ink, loc="left")
     plot(axis, ink)
     buffer = io.BytesIO()

@@ -5,16 +5,17 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from demos.gallery_cards import title_of
 from demos.gallery_style import WAITING_PAGE
 from demos.opening import FAILED, OPEN, Opening
 
 STATUS = "opening"  # last part of the path at which the status is asked for
+FRESH = {"Cache-Control": "no-store"}
 
 
 def routes(openings: Sequence[Opening]) -> list[BaseRoute]:
@@ -73,18 +74,13 @@ class Door:
         return JSONResponse(asdict(self.opening.status()), headers=FRESH)
 
 
-FRESH = {"Cache-Control": "no-store"}
-
-
 def waiting_page(opening: Opening) -> str:
     """What a visitor sees until the demo is there."""
     status = opening.status()
-    fill = partial(html.escape, quote=True)
-    title = opening.name.replace("_", " ").capitalize()
     bar = "" if status.part is None else f' value="{status.part:.3f}"'
     return WAITING_PAGE.substitute(
-        title=fill(title),
-        text=fill(status.text),
+        title=html.escape(title_of(opening.name)),
+        text=html.escape(status.text),
         bar=bar,
         failed="" if status.state == FAILED else " hidden",
         working=" hidden" if status.state == FAILED else "",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import html
-import math
 from collections.abc import Sequence
 
 from applications.report_generation.demo_model import METRICS, WITHHELD, DemoModel
@@ -12,11 +11,12 @@ from applications.report_generation.mlrg import Report
 from applications.report_generation.study import PARTS, Study, View, without
 from demos import report_generation_pictures as pictures
 from demos.report_generation_attention import looked
-from demos.report_generation_search import listed, split_words, vocabulary
+from demos.report_generation_search import split_words, vocabulary
 from demos.report_generation_sentences import WORDS, Judged, judge_true, judge_written, new_in, summary
+from demos.tables import NO_WORDS, kept
+from demos.words import counted, listed
 
 BEAMS = 3
-NO_WORDS = "(no words)"
 PART_NAMES = dict(zip(PARTS, ("further views", "prior image", "previous report", "indication"), strict=True))
 METRIC_NAMES = dict(zip(METRICS, ("clinical F1", "F1 of changes", "BLEU-4", "ROUGE-L"), strict=True))
 
@@ -56,10 +56,9 @@ def parts_of(study: Study) -> tuple[str, ...]:
 
 def title(study: Study) -> str:
     """A study as one line of a list."""
-    count, known = len(study.views), parts_of(study)[len(study.views) > 1 :]
-    views = f"{count} view{'s' if count > 1 else ''}"
     number, visit = study.id.split("-")[1:]
-    texts = [views, *(PART_NAMES[part] for part in known)]
+    known = [PART_NAMES[part] for part in parts_of(study) if part != "views"]
+    texts = [counted(len(study.views), "view"), *known]
     return f"Patient {int(number)}, visit {int(visit) + 1}: {', '.join(texts)}"
 
 
@@ -206,14 +205,7 @@ def _sentence(one: Judged, changed: bool = False) -> str:
 
 def alternatives(found: Report) -> str:
     """HTML table of the texts that the search kept, with the mean probability of their words."""
-    rows = "".join(
-        f'<tr><td class="number">{math.exp(score):.0%}</td><td>{html.escape(text or NO_WORDS)}</td></tr>'
-        for text, score in found.alternatives
-    )
-    return (
-        '<table class="answers"><thead><tr><th class="number">per word</th><th>reports that beam search '
-        f"kept, best first</th></tr></thead><tbody>{rows}</tbody></table>"
-    )
+    return kept(found.alternatives, "reports")
 
 
 def grid(model: DemoModel) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from applications.report_generation.mlrg import Report
-from applications.report_generation.study import Study
+from applications.report_generation.study import UNKNOWN_VIEW, Study
 from applications.report_generation.text import ReportTokenizer
 from demos import report_generation_pictures as pictures
 
@@ -72,10 +72,8 @@ def looked(tokenizer: ReportTokenizer, study: Study, found: Report, shape: tuple
     for look in looks(tokenizer, found, len(images) - 1, shape):
         cells = []
         for place, (view, heat) in enumerate(zip(images, look.maps, strict=True)):
-            before = place >= len(study.views)
-            caption = (
-                f"{'before: ' if before else ''}{view.position if view.position != 'UNK' else 'unknown'}"
-            )
+            position = "unknown" if view.position == UNKNOWN_VIEW else view.position
+            caption = f"before: {position}" if place >= len(study.views) else position
             if place:
                 caption += f" · {look.shares[place - 1]:.0%}"
             cells.append(f"<figure>{pictures.heated(view, heat)}<figcaption>{caption}</figcaption></figure>")

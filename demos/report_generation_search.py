@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import html
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,8 @@ from applications.report_generation.retrieval import Embeddings, embed_facts, em
 from applications.report_generation.study import Study
 from applications.report_generation.text import SPECIALS, ReportTokenizer
 from demos import report_generation_pictures as pictures
-from demos.words import as_text
+from demos.tables import ranked
+from demos.words import listed
 
 FOUND, FOUND_IMAGES = 5, 6
 LONGEST_TYPED = 200  # characters
@@ -53,26 +53,8 @@ def vocabulary(tokenizer: ReportTokenizer) -> tuple[str, ...]:
 def find_reports(searched: Gallery, place: int) -> str:
     """HTML table of the reports that are most like the images of a study; its own one is marked."""
     similarities = searched.vectors.texts @ searched.vectors.images[place]
-    order = np.argsort(-similarities, kind="stable")
-    own = searched.studies[place].facts
-    rank = next(number for number, one in enumerate(order, 1) if searched.studies[one].facts == own)
-    rows = [(number, one) for number, one in enumerate(order[:FOUND], 1)]
-    if rank > FOUND:
-        rows.append((rank, order[rank - 1]))
-    body = ""
-    for number, one in rows:
-        study = searched.studies[one]
-        same = study.facts == own
-        body += (
-            f'<tr class="{"right" if same else ""}"><td class="number">{number}</td>'
-            f'<td class="number">{similarities[one]:.2f}</td><td>{"✓ its own: " if same else ""}'
-            f"{html.escape(study.findings)}</td></tr>"
-        )
-    return (
-        f'<p class="rank">Its own report comes <b>{_ordinal(rank)} of {len(order)}</b>.</p>'
-        '<table class="answers"><thead><tr><th class="number">rank</th><th class="number">cosine</th>'
-        f"<th>report</th></tr></thead><tbody>{body}</tbody></table>"
-    )
+    own = [study.facts == searched.studies[place].facts for study in searched.studies]
+    return ranked(similarities, [study.findings for study in searched.studies], own, FOUND, "report")
 
 
 def find_images(model: DemoModel, searched: Gallery, typed: str) -> str:
@@ -106,13 +88,3 @@ def find_images(model: DemoModel, searched: Gallery, typed: str) -> str:
 def split_words(text: str) -> list[str]:
     """The words of a text in small letters."""
     return re.findall(r"\w+(?:[-'/]\w+)*", text.lower())
-
-
-def listed(words: Sequence[str]) -> str:
-    """The first ten different words as HTML in which no character has a meaning."""
-    return ", ".join(as_text(word) for word in list(dict.fromkeys(words))[:10])
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

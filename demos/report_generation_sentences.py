@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from applications.report_generation.findings import FINDINGS
 from applications.report_generation.labeller import Mention, labels, mentions, progression, triples
+from demos.words import counted
 
 RIGHT, PARTLY, WRONG, MISSED, LEFT_OUT, UNREAD = "right", "partly", "wrong", "missed", "left-out", "unread"
 WORDS = {
@@ -80,11 +81,8 @@ def judge_true(truth: str, text: str) -> list[Judged]:
         if _there(theirs) and not _there(ours):
             return WRONG, "written as if it were there"
         other = _differences(theirs, ours)
-        return (
-            (PARTLY, f"written otherwise: {', '.join(_detail.split(':')[0] for _detail in other)}")
-            if other
-            else (RIGHT, "")
-        )
+        names = ", ".join(detail.partition(":")[0] for detail in other)
+        return (PARTLY, f"written otherwise: {names}") if other else (RIGHT, "")
 
     return [_judged(sentence, of, known, LEFT_OUT, "") for sentence in sentences(truth)]
 
@@ -103,7 +101,8 @@ def new_in(text: str, other: str) -> list[str]:
         found = mentions(sentence)
         if found:
             return any(said.get(name) != mention for name, mention in found.items())
-        return not triples(sentence) or not triples(sentence) <= known
+        told = triples(sentence)
+        return not told or not told <= known
 
     return [one for one in sentences(text) if is_new(one) and one not in sentences(other)]
 
@@ -120,12 +119,12 @@ def summary(text: str, truth: str) -> str:
     named, there, extra = int((found & right).sum()), int(right.sum()), int((found > right).sum())
     told, true = progression(text), progression(truth)
     parts = [
-        f"{named} of {_counted(there, 'finding')} named" if there else "There is no finding",
+        f"{named} of {counted(there, 'finding')} named" if there else "There is no finding",
         f", {extra} named that {'is' if extra == 1 else 'are'} not there." if extra else ", none is made up.",
     ]
     if true:
         both = len(told.items() & true.items())
-        parts.append(f" {both} of {_counted(len(true), 'change')} since the last visit right.")
+        parts.append(f" {both} of {counted(len(true), 'change')} since the last visit right.")
     return "".join(parts)
 
 
@@ -160,7 +159,3 @@ def _differences(ours: Mention, theirs: Mention) -> list[str]:
             value = _SIZES.get(other) if field == "severity" else other
             found.append(f"{name}: {value or 'not stated'}")
     return found
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -2,6 +2,7 @@
 
 from demos.figures import THEMED
 from demos.report_generation_upload import LONGEST_TEXT, MOST_VIEWS
+from demos.tables import TABLES
 from demos.theme import THEME
 from demos.uploads import MOST_BYTES
 
@@ -98,18 +99,7 @@ CSS = (
 .report .own {font-size: 1.05rem}
 .note {font-size: .8rem; opacity: .85; margin: 4px 0 0; color: var(--body-text-color)}
 
-.answers {width: 100%; border: 0 !important; border-collapse: collapse; font-size: .9rem;
-  color: var(--body-text-color)}
-.answers th {text-align: left; font-weight: 600; font-size: .8rem}
-.answers td, .answers th {padding: 4px 8px 4px 0; border: 0;
-  border-bottom: 1px solid var(--border-color-primary); vertical-align: top}
-.answers tr {border: 0}
-.answers .number {text-align: right; white-space: nowrap; width: 1%; padding-right: 14px;
-  font-variant-numeric: tabular-nums}
-.answers .right td {font-weight: 600; background: color-mix(in srgb, #12b76a 16%, transparent)}
 .scores .baseline td {font-style: italic}
-.rank {margin: 0 0 6px; font-size: .95rem; color: var(--body-text-color)}
-.scroll {overflow-x: auto}
 
 .looks {list-style: none; margin: 0; padding: 0; color: var(--body-text-color); display: grid; gap: 14px 28px;
   grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr))}
@@ -126,6 +116,7 @@ CSS = (
 .card img {width: 100%; height: auto; max-width: 208px; border-radius: 6px; display: block;
   margin-bottom: 4px}
 """
+    + TABLES
     + THEMED
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from applications.environment import MissingPackageError
 from applications.pictures import FORMATS
 from applications.report_generation.facts import facts_from_report
 from applications.report_generation.image_files import fit_size, load_image
@@ -20,6 +20,7 @@ from demos.uploads import (
     SHORTEST_SIDE,
     UploadError,
     check_size,
+    in_words,
     named_by_content,
     suffix_by_content,
 )
@@ -94,7 +95,7 @@ def read_radiograph(path: str) -> np.ndarray:
 
     Raises:
         UploadError: if the file is no PNG, JPEG or DICOM file, too large in bytes or pixels, too small, or
-            damaged.
+            damaged, or the package that reads it is not installed.
     """
     check_size(path)
     suffix = suffix_by_content(path)
@@ -104,8 +105,8 @@ def read_radiograph(path: str) -> np.ndarray:
     with named_by_content(path, suffix) as image:
         try:
             return load_image(image)
-        except ValueError as error:
-            raise UploadError(_in_words(str(error), str(image))) from None
+        except (ValueError, MissingPackageError) as error:
+            raise UploadError(in_words(error, image, "the file")) from None
 
 
 def _check_pixels(path: str) -> None:
@@ -129,17 +130,10 @@ def _picture_size(path: str) -> tuple[int, int] | None:
 
 
 def _dicom_size(path: str) -> tuple[int, int] | None:
-    import pydicom
-
     try:
+        import pydicom
+
         header = pydicom.dcmread(path, stop_before_pixels=True)
         return int(header.Columns), int(header.Rows)
-    except Exception:  # as above
+    except Exception:  # as above; without pydicom nothing is read as DICOM
         return None
-
-
-def _in_words(words: str, path: str) -> str:
-    """A message without the folder of this machine."""
-    words = re.sub(r"\[Errno -?\d+\] ", "", words.replace(str(path), "the file"))
-    words = re.sub(r"<_io\.[^>]*>", "the file", words).replace(": 'the file'", "")
-    return words[:1].upper() + words[1:]

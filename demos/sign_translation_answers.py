@@ -2,7 +2,6 @@
 
 import difflib
 import html
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ from applications.sign_translation.meaning import Record, split_of
 from applications.sign_translation.retrieval import clip_vectors, sentence_vectors
 from applications.sign_translation.text import SPECIALS, SentenceTokenizer
 from demos import sign_translation_pictures as pictures
-from demos.words import as_text
+from demos.tables import NO_WORDS, kept, ranked
+from demos.words import listed
 
 BEAMS = 4
 FOUND_SENTENCES, FOUND_CLIPS = 5, 4
 LONGEST_TYPED = 200  # characters
-END, NO_WORDS = "(end)", "(no words)"
+END = "(end)"
 NOTHING = "-"
 
 
@@ -123,14 +123,7 @@ def _marked(said: str, right: str) -> tuple[str, str, int]:
 
 def alternatives(found: Translation) -> str:
     """HTML table of the sentences that the search kept, with the mean probability of their words."""
-    rows = "".join(
-        f'<tr><td class="number">{math.exp(score):.0%}</td><td>{html.escape(sentence or NO_WORDS)}</td></tr>'
-        for sentence, score in found.alternatives
-    )
-    return (
-        '<table class="answers"><thead><tr><th class="number">per word</th><th>sentences that beam search '
-        f"kept, best first</th></tr></thead><tbody>{rows}</tbody></table>"
-    )
+    return kept(found.alternatives, "sentences")
 
 
 def looked(model: DemoModel, found: Translation, frames: np.ndarray) -> str:
@@ -172,24 +165,9 @@ def _vocabulary(tokenizer: SentenceTokenizer) -> tuple[str, ...]:
 def find_sentences(given: Gallery, index: int) -> str:
     """HTML table of the sentences that are most like a clip of the gallery; its own one is marked."""
     similarities = given.sentence_vectors @ given.clip_vectors[index]
-    order = np.argsort(-similarities, kind="stable")
-    own = given.clips[index].sentence
     sentences = [clip.sentence for clip in given.clips]
-    rank = next(place for place, one in enumerate(order, 1) if sentences[one] == own)
-    rows = [(place, one) for place, one in enumerate(order[:FOUND_SENTENCES], 1)]
-    if rank > FOUND_SENTENCES:
-        rows.append((rank, order[rank - 1]))
-    body = "".join(
-        f'<tr class="{"right" if sentences[one] == own else ""}"><td class="number">{place}</td>'
-        f'<td class="number">{similarities[one]:.2f}</td><td>{html.escape(sentences[one])}'
-        f"{' ✓' if sentences[one] == own else ''}</td></tr>"
-        for place, one in rows
-    )
-    return (
-        f'<p class="rank">Its own sentence comes <b>{_ordinal(rank)} of {len(sentences)}</b>.</p>'
-        '<table class="answers"><thead><tr><th class="number">rank</th><th class="number">cosine</th>'
-        f"<th>sentence</th></tr></thead><tbody>{body}</tbody></table>"
-    )
+    own = [sentence == sentences[index] for sentence in sentences]
+    return ranked(similarities, sentences, own, FOUND_SENTENCES, "sentence")
 
 
 def find_clips(model: DemoModel, given: Gallery, typed: str) -> str:
@@ -214,8 +192,7 @@ def find_clips(model: DemoModel, given: Gallery, typed: str) -> str:
     )
     remark = ""
     if unknown:
-        listed = ", ".join(as_text(word) for word in dict.fromkeys(unknown[:10]))
-        remark = f'<p class="rank">Left out, as the model has never seen them: {listed}.</p>'
+        remark = f'<p class="rank">Left out, as the model has never seen them: {listed(unknown)}.</p>'
     return f'{remark}<div class="cards">{cards}</div>'
 
 
@@ -232,8 +209,3 @@ def composed(
     part, intensity, degrees = chosen
     number = None if degrees is None else int(degrees)
     return Record(day, part, region, phenomenon, intensity, bool(negated), number)
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

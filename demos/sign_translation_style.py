@@ -2,6 +2,7 @@
 
 from demos.figures import THEMED
 from demos.sign_translation_upload import FEWEST, MOST, RATE
+from demos.tables import TABLES
 from demos.theme import THEME
 from demos.uploads import MOST_BYTES
 
@@ -50,7 +51,7 @@ CSS = (
 #introduction h1 {margin: 0 0 4px; font-size: 1.5rem}
 #introduction p, #notice p {margin: 0}
 #notice {border-left: 4px solid #d97706; padding: 2px 0 2px 12px}
-#notice, #own-help, #explained, #looked, #composed-help {font-size: .85rem}
+#notice, #own-help, #explained, #looked {font-size: .85rem}
 #own-help p, #explained p, #looked p {margin: 0 0 6px}
 #verdict, #alternatives, #attention, #signer, #found-sentences, #found-clips {padding: 0}
 
@@ -66,18 +67,6 @@ CSS = (
 .dark .said del {color: #ff9c8f}
 .dark .said ins {color: #6ce0a6}
 
-.answers {width: 100%; border: 0 !important; border-collapse: collapse; font-size: .9rem;
-  color: var(--body-text-color)}
-.answers th {text-align: left; font-weight: 600; font-size: .8rem}
-.answers td, .answers th {padding: 4px 8px 4px 0; border: 0;
-  border-bottom: 1px solid var(--border-color-primary); vertical-align: top}
-.answers tr {border: 0}
-.answers .number {text-align: right; white-space: nowrap; width: 1%; padding-right: 14px;
-  font-variant-numeric: tabular-nums}
-.answers .right td {font-weight: 600; background: color-mix(in srgb, #12b76a 16%, transparent)}
-.rank {margin: 0 0 6px; font-size: .95rem; color: var(--body-text-color)}
-
-.scroll {overflow-x: auto}
 .attention {display: grid; min-width: 560px; gap: 2px; align-items: center; font-size: .75rem;
   grid-template-columns: 5.5rem repeat(var(--columns), minmax(0, 1fr)); color: var(--body-text-color)}
 .attention .word {text-align: right; padding-right: 6px; line-height: 1.25; position: sticky; left: 0;
@@ -93,6 +82,7 @@ CSS = (
 .card img {width: 100%; max-width: 160px; border-radius: 8px; display: block; margin-bottom: 4px}
 #held-out label, #clips-of-gallery label {width: 100%}
 """
+    + TABLES
     + THEMED
 )
 

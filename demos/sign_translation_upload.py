@@ -1,11 +1,9 @@
 """From an uploaded video to frames as the model takes them, or to words about what is wrong with it."""
 
-import re
-
 import numpy as np
 
 from applications.sign_translation.videos import read_video
-from demos.uploads import UploadError, check_size, named_by_content, suffix_by_content
+from demos.uploads import UploadError, check_size, in_words, named_by_content, suffix_by_content
 
 FEWEST, MOST = 8, 250  # frames, 25 a second
 RATE = 25
@@ -33,24 +31,12 @@ def read_clip(path: str | None, frame_shape: tuple[int, int, int]) -> np.ndarray
         raise UploadError("The file is no MP4, MOV, M4V, WebM, MKV, AVI or GIF file, whatever its name says.")
     with named_by_content(path, suffix) as video:
         try:
-            frames = read_video(
-                video,
-                frame_shape[:2],
-                frame_shape[2],
-                frames_per_second=RATE,
-                most_frames=MOST,
-            )
+            size, channels = frame_shape[:2], frame_shape[2]
+            frames = read_video(video, size, channels, frames_per_second=RATE, most_frames=MOST)
         except ValueError as error:
-            raise UploadError(_in_words(error, str(video))) from None
+            raise UploadError(in_words(error, video, "the video")) from None
     if len(frames) < FEWEST:
         raise UploadError(
             f"The video has {len(frames)} frames; at least {FEWEST} are needed, a sentence takes more."
         )
     return frames
-
-
-def _in_words(error: ValueError, path: str) -> str:
-    """A message without the folder and the numbers of this machine."""
-    words = str(error).replace(path, "the video")
-    words = re.sub(r"\[Errno -?\d+\] ", "", words).replace(": 'the video'", "")
-    return words[:1].upper() + words[1:]

@@ -1,6 +1,7 @@
 """Pictures that strangers send: bounded before they are decoded, and told apart by content, not by name."""
 
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -64,6 +65,19 @@ def named_by_content(path: str | Path, suffix: str) -> Iterator[Path]:
     """A copy of a file under a name that ends on `suffix`, for readers that go by the name."""
     with tempfile.TemporaryDirectory(prefix="keras-contrast-") as folder:
         yield Path(shutil.copyfile(path, Path(folder) / f"upload{suffix}"))
+
+
+def in_words(error: Exception, path: Path, noun: str) -> str:
+    """A reader's message without the folder and the numbers of this machine.
+
+    Args:
+        error: what the reader raised.
+        path: of the file that it read.
+        noun: what to call the file, such as `"the video"`.
+    """
+    words = re.sub(r"\[Errno -?\d+\] ", "", str(error).replace(str(path), noun))
+    words = re.sub(r"<_io\.[^>]*>", noun, words).replace(f": '{noun}'", "")
+    return words[:1].upper() + words[1:]
 
 
 def new_folder() -> Path:

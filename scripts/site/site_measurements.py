@@ -1,5 +1,6 @@
 """Pages of what was measured, made from the committed JSON: claims of papers, and benchmarks."""
 
+import ast
 import io
 import json
 import math
@@ -189,11 +190,11 @@ def benchmark_pages() -> dict[str, str | bytes]:
     pages: dict[str, str | bytes] = {}
     rows = [["benchmark", "what it measures"]]
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
-        summary = script_summary(script)
-        results = sorted((ROOT / "benchmarks").glob(f"**/{script.stem}*.json"))
-        if script.stem in ("common", "__init__"):
+        source = script.read_text(encoding="utf-8")
+        if "__main__" not in source:  # a part of other benchmarks
             continue
-        page = f"benchmarks/{script.stem}.md"
+        summary = first_paragraph(source)
+        results = sorted((ROOT / "benchmarks").glob(f"**/{script.stem}*.json"))
         rows.append([f"[{script.stem}]({script.stem}.md)" if results else script.stem, summary])
         if not results:
             continue
@@ -209,16 +210,14 @@ def benchmark_pages() -> dict[str, str | bytes]:
         ]
         for path in results:
             lines += result_lines(path, pages)
-        pages[page] = "\n".join(lines)
+        pages[f"benchmarks/{script.stem}.md"] = "\n".join(lines)
     pages["benchmarks/index.md"] = BENCHMARKS + "\n".join(markdown_links(rows))
     return pages
 
 
-def script_summary(script: Path) -> str:
+def first_paragraph(source: str) -> str:
     """The first paragraph of a script's docstring."""
-    import ast
-
-    text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
+    text = ast.get_docstring(ast.parse(source)) or ""
     return " ".join(text.partition("\n\n")[0].split())
 
 

@@ -1,7 +1,7 @@
 """Pages that are made when the site is built, so that nothing is written twice. A hook of mkdocs.
 
 From READMEs, notebooks, docstrings and committed results. In the navigation of `mkdocs.yml` an entry
-`FOLDER/*` stands for all pages of a folder, and one that ends in `?` for a page that is shown if it exists.
+`FOLDER/*` stands for all pages of a folder.
 """
 
 import logging
@@ -88,7 +88,7 @@ def sorted_pages(made: dict) -> dict[str, list[str]]:
 
 
 def expanded(nav: list, folders: dict[str, list[str]]) -> list:
-    """The navigation with `FOLDER/*` and `PAGE?` replaced by what there is."""
+    """The navigation with `FOLDER/*` replaced by what there is."""
     result = []
     for entry in nav:
         if isinstance(entry, dict):
@@ -96,9 +96,6 @@ def expanded(nav: list, folders: dict[str, list[str]]) -> list:
             result.append({title: expanded(inner, folders) if isinstance(inner, list) else inner})
         elif entry.endswith("/*"):
             result += folders.get(entry.removesuffix("/*"), [])
-        elif entry.endswith("?"):
-            page = entry.removesuffix("?")
-            result += [page] if (ROOT / "docs" / page).exists() else []
         else:
             result.append(entry)
     return result
@@ -112,7 +109,6 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     uri = page.file.src_uri
-    source = sources.get(uri, f"docs/{uri}")
 
     def publish(path: str) -> str:
         if path not in published:
@@ -122,8 +118,8 @@ def on_page_markdown(markdown, page, config, files):
             files.append(File.generated(config, name, content=content))
         return published[path]
 
-    if source in sources.values() or uri not in config["made_pages"]:
-        markdown = rewritten(markdown, source, uri, publish)
+    if uri in sources or uri not in config["made_pages"]:
+        markdown = rewritten(markdown, sources.get(uri, f"docs/{uri}"), uri, publish)
     return markdown if uri.startswith("reference/") else with_links(markdown)
 
 

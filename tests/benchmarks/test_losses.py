@@ -1,30 +1,20 @@
 """What the benchmark of the losses compares is the same loss, and its table says what is missing."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from benchmarks import loss_steps, losses
+
 pytestmark = pytest.mark.once
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 ARGUMENTS = SimpleNamespace(
     sizes=[32, 64], backends=["torch"], dim=8, repetitions=1, tile_size=8, device="cpu", limit=1.0
 )
 
 
-@pytest.fixture
-def losses(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("losses_benchmark", FOLDER / "losses.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", ["dense Keras", "plain PyTorch", "pytorch-metric-learning"])
-def test_peers_compute_the_same(losses, name):
+def test_peers_compute_the_same(name):
     (ours, gradient), (theirs, their_gradient) = (
         losses.stepper(losses.loss_of(contender, 8), 32, 8, graph=False)() for contender in ("ours", name)
     )
@@ -32,11 +22,9 @@ def test_peers_compute_the_same(losses, name):
     np.testing.assert_allclose(gradient, their_gradient, atol=1e-4 * np.abs(their_gradient).max())
 
 
-def test_reference_work(losses):
+def test_reference_work():
     """The last exponential, and a sum over all columns, are what one product gives."""
     last, total = losses.reference(32, 8, 16, graph=False)()
-    import loss_steps
-
     z = loss_steps.embeddings(32, 8)
     z = z / np.linalg.norm(z, axis=1, keepdims=True) / 0.5**0.5
     exponentials = np.exp(z @ z.T)
@@ -44,7 +32,7 @@ def test_reference_work(losses):
     assert total == pytest.approx((exponentials @ z)[0, 0], rel=1e-3)
 
 
-def test_measures_time_and_memory(losses):
+def test_measures_time_and_memory():
     request = {"size": 64, "dim": 8, "repetitions": 1, "graph": False, "tile_size": 16, "device": "cpu"}
     alone = losses.measure(**request, name="ours")
     assert alone["seconds"] > 0
@@ -53,14 +41,23 @@ def test_measures_time_and_memory(losses):
     assert both["ratio"] == pytest.approx(both["ours"] / both["reference"])
 
 
-def test_rows_and_tables(losses, monkeypatch):
+def test_memory_of_an_accelerator_is_asked_of_the_backend(monkeypatch):
+    tensorflow = pytest.importorskip("tensorflow")
+    monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
+    monkeypatch.setattr(
+        tensorflow.config.experimental, "get_memory_info", lambda device: {"current": 0, "peak": 3 * 2**20}
+    )
+    assert loss_steps.used_memory("gpu") == 3
+
+
+def test_rows_and_tables(monkeypatch):
     asked = []
 
     def answered(script, backend, request, **_):
         asked.append(request["name"])
         return {"ratio": 0.5} if request["name"] == "ratio" else {"seconds": 1.0, "extra_mb": 2.0}
 
-    monkeypatch.setattr(losses, "in_process", answered)
+    monkeypatch.setattr(losses.common, "in_process", answered)
     rows = losses.run(ARGUMENTS, memory=24.0 * 32**2)
     assert asked.count("ours") == asked.count("ratio") == 2
     assert asked.count("dense Keras") == 1, "it does not fit at 64 rows"
@@ -70,7 +67,7 @@ def test_rows_and_tables(losses, monkeypatch):
     assert len(losses.plot(rows).axes) == 2
 
 
-def test_stated_products_are_counted(losses):
+def test_stated_products_are_counted():
     """Operations in matrix products, in units of one product of all rows with all columns."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +295,14 @@ def test_an_image_that_cannot_be_used_is_explained(tmp_path, name, write, words)
     with pytest.raises(UploadError, match=words) as raised:
         read_radiograph(str(tmp_path / name))
     assert str(tmp_path) not in str(raised.value)
+
+
+def test_without_pydicom_pictures_are_read_and_dicom_is_explained(tmp_path, monkeypatch):
+    png, dcm = picture(tmp_path / "a.png"), dicom(tmp_path / "b.dcm")
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    assert read_radiograph(png).shape == (40, 50)
+    with pytest.raises(UploadError, match="pydicom is not installed"):
+        read_radiograph(dcm)
 
 
 def cut_off(path: Path):

@@ -146,8 +146,11 @@ def test_every_result_of_a_claim_is_shown_with_figures(monkeypatch):
 def test_results_of_benchmarks_are_shown(monkeypatch, tmp_path):
     folder = tmp_path / "benchmarks" / "results"
     folder.mkdir(parents=True)
-    (tmp_path / "benchmarks" / "engine.py").write_text('"""How fast\nthe engine is.\n\nMore."""\n')
-    (tmp_path / "benchmarks" / "other.py").write_text('"""Another."""\n')
+    begun = '\nif __name__ == "__main__":\n    pass\n'
+    engine = '"""How fast\nthe engine is.\n\nMore."""\n'
+    (tmp_path / "benchmarks" / "engine.py").write_text(engine + begun)
+    (tmp_path / "benchmarks" / "other.py").write_text('"""Another."""\n' + begun)
+    (tmp_path / "benchmarks" / "shared.py").write_text('"""What both need."""\n')
     (folder / "engine.json").write_text('{"machine": {"cores": 2}, "rows": []}')
     (folder / "engine.md").write_text("| a |\n| --- |\n| 1 |\n")
     (folder / "engine.svg").write_text("<svg/>")
@@ -158,12 +161,13 @@ def test_results_of_benchmarks_are_shown(monkeypatch, tmp_path):
     assert "| 1 |" in pages["benchmarks/engine.md"] and "cores 2" in pages["benchmarks/engine.md"]
     assert pages["benchmarks/engine.svg"] == b"<svg/>"
     assert "benchmarks/other.md" not in pages
+    assert "shared" not in pages["benchmarks/index.md"]
 
 
 @once
 def test_the_navigation_holds_what_there_is():
     folders = {"x": ["x/index.md", "x/a.md"]}
-    nav = [{"Home": "index.md"}, {"X": ["x/*"]}, {"Y": ["no_such_page.md?", "getting_started.md?"]}]
+    nav = [{"Home": "index.md"}, {"X": ["x/*"]}, {"Y": ["getting_started.md"]}]
     assert site_pages.expanded(nav, folders) == [
         {"Home": "index.md"},
         {"X": ["x/index.md", "x/a.md"]},
