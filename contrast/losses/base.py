@@ -255,7 +255,7 @@ class ContrastiveLoss(keras.losses.Loss):
         valid = ops.ones_like(ids, "bool") if valid is None else ops.cast(valid, "bool")
         return References(self.prepare(embeddings), ids, valid)
 
-    def without_lonely_columns(self, pairs: Pairs, rows: Tensor, columns: Tensor) -> Pairs:
+    def without_lonely_columns(self, pairs: Pairs, rows: Tensor, columns: Tensor | None) -> Pairs:
         """With `no_positive="drop"`, the pairs without the samples that have no positive."""
         if self.no_positive != "drop":
             return pairs

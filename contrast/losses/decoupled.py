@@ -89,7 +89,7 @@ class DecoupledContrastive(OneSided):
         )
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+        self, rows: Tensor, columns: Tensor | None, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         pairs = self.without_lonely_columns(pairs, rows, columns)
         statistics = row_statistics(

@@ -67,7 +67,7 @@ class MetricLoss(OneSided):
         return self.view_losses(ids, y_pred, negatives, candidate_mask, references=references)
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+        self, rows: Tensor, columns: Tensor | None, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         def terms_of_rows(some, columns, positives, negatives):
             distances = pairwise_distances(some, columns, self.distance)

@@ -96,7 +96,7 @@ class TripletMargin(MetricLoss):
         self._one_each = (HardestPairs() if mining == "hard" else mining) if one_each else None
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+        self, rows: Tensor, columns: Tensor | None, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         if self._one_each is None:
             return super().anchor_losses(rows, columns, pairs)

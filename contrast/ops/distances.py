@@ -8,7 +8,7 @@ DISTANCES = ("euclidean", "squared_euclidean", "cosine")
 _ROUNDING = 1e-6  # of the squared lengths: a squared difference below it is what float32 leaves of zero
 
 
-def pairwise_distances(rows: Tensor, columns: Tensor | None, distance: str = "euclidean") -> Tensor:
+def pairwise_distances(rows: Tensor, columns: Tensor, distance: str = "euclidean") -> Tensor:
     r"""The distance of each row to each column, from one matrix product.
 
     $$\|a_i - b_j\|, \qquad \|a_i - b_j\|^2 \qquad \text{or} \qquad 1 - a_i \cdot b_j$$

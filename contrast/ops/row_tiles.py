@@ -1,6 +1,6 @@
 """Functions of whole rows of the matrix of pairs, some rows at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from keras import ops
 
@@ -14,7 +14,7 @@ _TILE_ENTRIES = 2**23  # 32 MB in float32: fewer rows are visited at once where 
 
 
 def map_row_tiles(
-    function: Callable[..., Tensor],
+    function: Callable[..., Sequence[Tensor]],
     rows: Tensor,
     columns: Tensor | None,
     pairs: Pairs,

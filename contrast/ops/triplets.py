@@ -18,9 +18,9 @@ class TripletSums(NamedTuple):
         triplets: how many triplets there are.
     """
 
-    violation: object
-    active: object
-    triplets: object
+    violation: Tensor
+    active: Tensor
+    triplets: Tensor
 
 
 def triplet_sums(

@@ -45,7 +45,7 @@ class LARS(keras.optimizers.Optimizer):
         self,
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.1,
         momentum: float = 0.9,
-        weight_decay: float | None = 0.0,
+        weight_decay: float = 0.0,
         trust_coefficient: float = 0.001,
         exclude_bias_and_norm: bool = True,
         name: str = "lars",
