@@ -30,7 +30,8 @@ class ContrastiveLoss(keras.losses.Loss):
     """Base of the losses that tell positives from negatives by integer ids.
 
     A subclass implements `call(ids, y_pred, negatives, candidate_mask)`, which returns the loss of each
-    anchor and whether the anchor has a positive, both `(batch, anchors)`.
+    anchor and what the anchor counts in a mean, such as whether it has a positive; both `(batch, anchors)`.
+    Where `no_positive` is `"zero"` all anchors count alike, and the second is not read.
 
     Args:
         temperature: positive float that divides the similarities, or a `contrast.layers.Temperature` that the

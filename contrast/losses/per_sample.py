@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_gathered
+from contrast.losses.base import REDUCTIONS, check_choice, reduce_gathered
+from contrast.losses.inputs import as_views
 from contrast.typing import Tensor
 
 

@@ -78,7 +78,7 @@ class SoftTargetContrastive(TwoSided):
         references: References | None = None,
     ) -> tuple[Tensor, Tensor]:
         if references is not None:
-            raise ValueError("soft_target_contrastive reads no ids, got references; give them as negatives.")
+            raise ValueError(f"{self.name} reads no ids, got references; give them as negatives.")
         columns, instances, _, row_negatives = with_negatives(rows, columns, None, negatives)
         batch = ops.shape(rows)[0]
         targets = ops.pad(targets, [[0, 0], [0, ops.shape(columns)[0] - batch]])
