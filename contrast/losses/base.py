@@ -19,6 +19,7 @@ from contrast.ops import (
     positive_competition,
     row_statistics,
 )
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor, TileSize
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "sum_over_batch_size", "sum", "none", None)
@@ -232,12 +233,7 @@ class ContrastiveLoss(keras.losses.Loss):
     def _negatives(self, negatives, y_pred):
         negatives = ops.cast(ops.convert_to_tensor(negatives), "float32")
         batch, dim = y_pred.shape[0], y_pred.shape[-1]
-        fits = negatives.shape[-1] == dim and (
-            len(negatives.shape) == 2
-            or (len(negatives.shape) == 3 and negatives.shape[0] in (batch, None))
-            or batch is None
-        )
-        if not fits:
+        if not (agree(negatives.shape, (None, dim)) or agree(negatives.shape, (batch, None, dim))):
             raise ValueError(
                 f"negatives must be (n, {dim}) or ({batch}, n, {dim}), got shape {tuple(negatives.shape)}."
             )
@@ -248,7 +244,7 @@ class ContrastiveLoss(keras.losses.Loss):
         embeddings = ops.cast(ops.convert_to_tensor(embeddings), "float32")
         if y_true is None:
             raise ValueError("y_true must hold the ids of the samples where references have ids, got None.")
-        if len(embeddings.shape) != 2 or embeddings.shape[1] != y_pred.shape[-1]:
+        if not agree(embeddings.shape, (None, y_pred.shape[-1])):
             raise ValueError(
                 f"references must be (n, {y_pred.shape[-1]}), got shape {tuple(embeddings.shape)}."
             )

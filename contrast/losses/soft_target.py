@@ -4,6 +4,7 @@ from keras import ops
 from contrast.losses.negatives import References, with_negatives
 from contrast.losses.two_sided import TwoSided
 from contrast.ops import TILE_SIZE, Pairs
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor, TileSize
 
 
@@ -57,9 +58,7 @@ class SoftTargetContrastive(TwoSided):
         if y_true is None:
             return ops.eye(ops.shape(y_pred)[0], dtype="float32")
         targets = ops.cast(ops.convert_to_tensor(y_true), "float32")
-        if len(targets.shape) != 2 or any(
-            None not in (batch, size) and size != batch for size in targets.shape
-        ):
+        if not agree(targets.shape, (batch, batch)):
             raise ValueError(
                 f"y_true must be ({batch}, {batch}) targets, one row a query, got {tuple(targets.shape)}."
             )
