@@ -4,7 +4,7 @@ from typing import Any, Self
 import keras
 
 from contrast.layers import LogitBias, Temperature
-from contrast.layers.chunked_encoder import in_chunks
+from contrast.layers.chunked_encoder import any_batch, in_chunks
 from contrast.losses import InfoNCE, SigmoidContrastive, total_loss
 from contrast.losses.base import ContrastiveLoss, check_choice
 from contrast.models.base import check_encoder, deserialized, features_dim, serialized
@@ -108,7 +108,7 @@ class DualEncoder(keras.Model):
                 f"{self.name} needs pairs (first, second), got shape {tuple(input_shape)}. A data set yields "
                 "((first, second), ids) or ((first, second),)."
             )
-        self._pair_shape = [_any_batch(shape) for shape in input_shape]
+        self._pair_shape = [any_batch(shape) for shape in input_shape]
         for encoder, projection, shape in zip(
             (self.first, self.second), self.projections, self._pair_shape, strict=True
         ):
@@ -155,10 +155,3 @@ class DualEncoder(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**deserialized(config))
-
-
-def _any_batch(shape):
-    """The shape, or dict of shapes, of one side, for batches of any size."""
-    if isinstance(shape, dict):
-        return {key: _any_batch(part) for key, part in shape.items()}
-    return (None, *shape[1:])
