@@ -47,7 +47,7 @@ class DualEncoder(keras.Model):
 
     Raises:
         ValueError: if an encoder has several outputs or no features `(batch, dim)`, the data are no pairs, or
-            an option is unknown.
+            an option is unknown, or the temperature is outside its bounds.
 
     Example:
 
@@ -82,7 +82,9 @@ class DualEncoder(keras.Model):
         self.objective, self.same_id, self.encode_chunk = objective, same_id, encode_chunk
         in_chunks(first, encode_chunk)  # refuses a bad size now
         softmax = objective == "softmax"
-        self.start = temperature or (0.07 if softmax else 0.1)
+        if temperature is None:
+            temperature = 0.07 if softmax else 0.1
+        self.start = temperature
         if softmax:
             # Of the paper's log-scale in [0, log 100].
             self.temperature = Temperature(self.start, minimum=0.01, maximum=1.0)
