@@ -25,8 +25,8 @@ class MaskedAutoencoder(keras.Model):
     fine-tuning more than those of `DINO` or `MoCoV3`, which a linear probe reads.
 
     Args:
-        encoder: a `contrast.encoders.ViT`, or a layer with its `patch_size`, `embed`, `encode`, `norm` and
-            `pooling`; `model.encoder`.
+        encoder: a `contrast.encoders.ViT`, or a layer with its `patch_size`, `embed`, `encode` and `norm`;
+            `model.encoder`.
         augmentation: a layer that draws one view of each image, or `None`.
         mask_ratio: share of the patches that are hidden, rounded to whole patches; the same number in each
             image.
@@ -75,7 +75,7 @@ class MaskedAutoencoder(keras.Model):
         super().__init__(**kwargs)
         missing = [
             name
-            for name in ("patch_size", "embed", "encode", "norm", "pooling")
+            for name in ("patch_size", "embed", "encode", "norm")
             if not isinstance(encoder, keras.Layer) or not hasattr(encoder, name)
         ]
         if missing:
