@@ -221,7 +221,8 @@ class ContrastiveLoss(keras.losses.Loss):
         given = [
             name for name, mask in {"candidate_mask": candidate_mask, **masks}.items() if mask is not None
         ]
-        if y_true is not None and len(ops.shape(y_true)) == 2:
+        shape = () if y_true is None else tuple(ops.convert_to_tensor(y_true).shape)
+        if len(shape) == 2 and shape[1] != 1:  # a column holds one id a sample
             given.append("y_true (batch, batch)")
         if given:
             raise ValueError(
