@@ -32,7 +32,6 @@ def diagonal_cross_entropy(similarity: Tensor, valid: Tensor | None = None) -> T
     valid = ops.cast(valid, "bool")
     itself = ops.eye(ops.shape(similarity)[0], dtype="bool")
     visible = ops.logical_or(ops.logical_and(valid[:, None], valid[None, :]), itself)
-    similarity = ops.where(ops.logical_or(valid[:, None], itself), similarity, ops.zeros_like(similarity))
     log_probability = ops.log_softmax(ops.where(visible, similarity, -1e30), axis=1)
     return -_mean_over(ops.diagonal(log_probability), valid)
 
