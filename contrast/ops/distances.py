@@ -24,6 +24,9 @@ def pairwise_distances(rows: Tensor, columns: Tensor, distance: str = "euclidean
     Returns:
         A float32 tensor `(rows, columns)`.
 
+    Raises:
+        ValueError: if the distance is unknown.
+
     Example:
 
     >>> points = np.array([[0.0, 0.0], [3.0, 4.0]], "float32")
@@ -48,6 +51,9 @@ def paired_distances(a: Tensor, b: Tensor, distance: str = "euclidean") -> Tenso
 
     Returns:
         A float32 tensor `(rows,)`.
+
+    Raises:
+        ValueError: if the distance is unknown.
     """
     if distance == "cosine":
         return 1.0 - ops.sum(a * b, axis=1)
@@ -58,6 +64,8 @@ def paired_distances(a: Tensor, b: Tensor, distance: str = "euclidean") -> Tenso
 
 
 def _of_squares(squares, zero, distance):
+    if distance not in DISTANCES:
+        raise ValueError(f"distance must be one of {', '.join(map(repr, DISTANCES))}, got {distance!r}.")
     apart = ops.greater(squares, ops.stop_gradient(zero))
     if distance == "squared_euclidean":
         return ops.where(apart, squares, ops.zeros_like(squares))
