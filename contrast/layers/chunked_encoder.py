@@ -139,7 +139,7 @@ class ChunkedEncoder(keras.Layer):
 
     def build(self, input_shape: Any) -> None:
         if not self.encoder.built:
-            self.encoder.build(_any_batch(input_shape))
+            self.encoder.build(any_batch(input_shape))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return encode_in_chunks(self.encoder, inputs, self.chunk_size, bool(training))
@@ -167,6 +167,15 @@ def in_chunks(encoder: keras.Layer, chunk_size: int | None) -> Callable:
     return functools.partial(encode_in_chunks, encoder, chunk_size=chunk_size)
 
 
+def any_batch(shape: Any) -> Any:
+    """A shape, or a dict or list of shapes, for batches of any size."""
+    if isinstance(shape, dict):
+        return {key: any_batch(part) for key, part in shape.items()}
+    if shape and isinstance(shape[0], list | tuple | dict):
+        return [any_batch(part) for part in shape]
+    return (None, *shape[1:])
+
+
 def _seeds(encoder):
     weights = {id(weight) for weight in encoder.weights}
     return [variable for variable in encoder.variables if id(variable) not in weights]
@@ -188,14 +197,6 @@ def _unfolded(x, rows):
 
 def _at_least_one(count):
     return max(1, count) if isinstance(count, int) else ops.maximum(1, count)
-
-
-def _any_batch(shape):
-    if isinstance(shape, dict):
-        return {key: _any_batch(part) for key, part in shape.items()}
-    if shape and isinstance(shape[0], list | tuple | dict):
-        return [_any_batch(part) for part in shape]
-    return (None, *shape[1:])
 
 
 def _check_chunk_size(chunk_size):

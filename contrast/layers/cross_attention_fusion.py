@@ -4,6 +4,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from contrast.ops.shapes import agree
 from contrast.seeds import apart
 from contrast.typing import Shape, Tensor
 
@@ -241,21 +242,14 @@ def _check_shapes(anchors, companions, companion_mask):
     anchors, companions = tuple(anchors), tuple(companions)
     if (
         len(anchors) != 3
-        or not _agree(companions, (anchors[0], None, None, anchors[-1]))
+        or not agree(companions, (anchors[0], None, None, anchors[-1]))
         or 0 in companions[1:3]
     ):
         raise ValueError(
             "anchors must be (batch, tokens, dim) and companions (batch, slots, companion_tokens, dim) with "
             f"the same batch and dim and at least one slot, got shapes {anchors} and {companions}."
         )
-    if companion_mask is not None and not _agree(companion_mask, companions[:2]):
+    if companion_mask is not None and not agree(companion_mask, companions[:2]):
         raise ValueError(
             f"companion_mask must be (batch, slots) = {companions[:2]}, got shape {tuple(companion_mask)}."
         )
-
-
-def _agree(shape, expected):
-    """Whether two shapes are equal as far as both are known."""
-    return len(shape) == len(expected) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(shape, expected, strict=True)
-    )

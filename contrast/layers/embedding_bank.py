@@ -36,6 +36,7 @@ class EmbeddingBank:
     Raises:
         ValueError: if dim is below 1. The methods raise a `KeyError` for keys that the bank does not hold,
             and a `ValueError` for embeddings of another width or with entries that are not finite.
+        TypeError: from the methods that take several keys, if a single one is given.
 
     Example:
 

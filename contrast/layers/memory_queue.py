@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from contrast import backend
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor
 
 
@@ -178,11 +179,6 @@ def _integers(name, values, shapes=None):
     if "int" not in dtype:
         raise TypeError(f"{name} must be integers, got {dtype}.")
     shape = tuple(values.shape)
-    fits = any(
-        len(shape) == len(allowed)
-        and all(None in pair or pair[0] == pair[1] for pair in zip(shape, allowed, strict=True))
-        for allowed in shapes or [shape]
-    )
-    if not fits:
+    if not any(agree(shape, allowed) for allowed in shapes or [shape]):
         raise ValueError(f"{name} must have shape {shapes[-1]}, one for each embedding, got {shape}.")
     return ops.cast(values, "int32")

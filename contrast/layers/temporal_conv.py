@@ -36,8 +36,7 @@ class TemporalConv(keras.Layer):
 
     Example:
 
-    >>> from contrast.layers.temporal_conv import TemporalConv
-    >>> layer = TemporalConv(filters=8)
+    >>> layer = contrast.layers.TemporalConv(filters=8)
     >>> x, mask = np.zeros((2, 24, 6), "float32"), np.arange(24) < np.array([[24], [21]])
     >>> tuple(layer(x, mask=mask).shape)
     (2, 3, 8)

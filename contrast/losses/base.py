@@ -19,6 +19,7 @@ from contrast.ops import (
     positive_competition,
     row_statistics,
 )
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor, TileSize
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "sum_over_batch_size", "sum", "none", None)
@@ -30,7 +31,8 @@ class ContrastiveLoss(keras.losses.Loss):
     """Base of the losses that tell positives from negatives by integer ids.
 
     A subclass implements `call(ids, y_pred, negatives, candidate_mask)`, which returns the loss of each
-    anchor and whether the anchor has a positive, both `(batch, anchors)`.
+    anchor and what the anchor counts in a mean, such as whether it has a positive; both `(batch, anchors)`.
+    Where `no_positive` is `"zero"` all anchors count alike, and the second is not read.
 
     Args:
         temperature: positive float that divides the similarities, or a `contrast.layers.Temperature` that the
@@ -219,7 +221,8 @@ class ContrastiveLoss(keras.losses.Loss):
         given = [
             name for name, mask in {"candidate_mask": candidate_mask, **masks}.items() if mask is not None
         ]
-        if y_true is not None and len(ops.shape(y_true)) == 2:
+        shape = () if y_true is None else tuple(ops.convert_to_tensor(y_true).shape)
+        if len(shape) == 2 and shape[1] != 1:  # a column holds one id a sample
             given.append("y_true (batch, batch)")
         if given:
             raise ValueError(
@@ -231,12 +234,7 @@ class ContrastiveLoss(keras.losses.Loss):
     def _negatives(self, negatives, y_pred):
         negatives = ops.cast(ops.convert_to_tensor(negatives), "float32")
         batch, dim = y_pred.shape[0], y_pred.shape[-1]
-        fits = negatives.shape[-1] == dim and (
-            len(negatives.shape) == 2
-            or (len(negatives.shape) == 3 and negatives.shape[0] in (batch, None))
-            or batch is None
-        )
-        if not fits:
+        if not (agree(negatives.shape, (None, dim)) or agree(negatives.shape, (batch, None, dim))):
             raise ValueError(
                 f"negatives must be (n, {dim}) or ({batch}, n, {dim}), got shape {tuple(negatives.shape)}."
             )
@@ -247,7 +245,7 @@ class ContrastiveLoss(keras.losses.Loss):
         embeddings = ops.cast(ops.convert_to_tensor(embeddings), "float32")
         if y_true is None:
             raise ValueError("y_true must hold the ids of the samples where references have ids, got None.")
-        if len(embeddings.shape) != 2 or embeddings.shape[1] != y_pred.shape[-1]:
+        if not agree(embeddings.shape, (None, y_pred.shape[-1])):
             raise ValueError(
                 f"references must be (n, {y_pred.shape[-1]}), got shape {tuple(embeddings.shape)}."
             )
@@ -255,7 +253,7 @@ class ContrastiveLoss(keras.losses.Loss):
         valid = ops.ones_like(ids, "bool") if valid is None else ops.cast(valid, "bool")
         return References(self.prepare(embeddings), ids, valid)
 
-    def without_lonely_columns(self, pairs: Pairs, rows: Tensor, columns: Tensor) -> Pairs:
+    def without_lonely_columns(self, pairs: Pairs, rows: Tensor, columns: Tensor | None) -> Pairs:
         """With `no_positive="drop"`, the pairs without the samples that have no positive."""
         if self.no_positive != "drop":
             return pairs

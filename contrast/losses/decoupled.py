@@ -78,18 +78,17 @@ class DecoupledContrastive(OneSided):
         candidate_mask: Tensor | None = None,
         references: References | None = None,
     ) -> tuple[Tensor, Tensor]:
-        ignore = self.same_id == "ignore"
-        if y_pred.shape[1] == 1 and (ids is None or ignore):
-            raise ValueError(
-                f"{self.name} needs at least two views where ids make no positives, got y_pred of shape "
-                f"{tuple(y_pred.shape)}."
-            )
         return self.view_losses(
-            ids, y_pred, negatives, candidate_mask, references=references, ignore_same_id=ignore
+            ids,
+            y_pred,
+            negatives,
+            candidate_mask,
+            references=references,
+            ignore_same_id=self.same_id == "ignore",
         )
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+        self, rows: Tensor, columns: Tensor | None, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         pairs = self.without_lonely_columns(pairs, rows, columns)
         statistics = row_statistics(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor
 
 
@@ -21,7 +22,7 @@ def integer_ids(ids: Tensor | None, batch: int | None, name: str = "y_true") -> 
     ids = _tensor(ids)
     if len(ids.shape) == 2 and ids.shape[1] == 1:
         ids = ops.squeeze(ids, 1)
-    if len(ids.shape) != 1 or (None not in (batch, ids.shape[0]) and ids.shape[0] != batch):
+    if not agree(ids.shape, (batch,)):
         raise ValueError(f"{name} must have shape ({batch},), one id a sample, got {tuple(ids.shape)}.")
     return ids
 
@@ -37,7 +38,7 @@ def as_views(y_pred: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         shapes = [tuple(x.shape) for x in pair]
         if len(pair) != 2 or len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
             raise ValueError(f"y_pred as a pair must be two tensors (batch, dim), got shapes {shapes}.")
-        if None not in (shapes[0][0], shapes[1][0]) and shapes[0][0] != shapes[1][0]:
+        if not agree(*shapes):
             raise ValueError(
                 f"queries and keys must have the same batch, got shapes {shapes}; give keys without a query "
                 "as negatives."

@@ -3,6 +3,7 @@
 from keras import ops
 
 from contrast import backend
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor
 
 EPSILON = 1e-6
@@ -46,7 +47,7 @@ def masked_patch_loss(patches: Tensor, predictions: Tensor, mask: Tensor, normal
     patches, predictions = (ops.cast(ops.convert_to_tensor(x), "float32") for x in (patches, predictions))
     mask = ops.cast(ops.convert_to_tensor(mask), "bool")
     shapes = [tuple(x.shape) for x in (patches, predictions, mask)]
-    if len(shapes[0]) != 3 or not _fit(shapes[0], shapes[1]) or not _fit(shapes[0][:2], shapes[2]):
+    if len(shapes[0]) != 3 or not agree(shapes[0], shapes[1]) or not agree(shapes[0][:2], shapes[2]):
         raise ValueError(
             "patches and predictions must be (batch, patches, dim) alike and mask (batch, patches), "
             f"got shapes {shapes[0]}, {shapes[1]} and {shapes[2]}."
@@ -63,9 +64,3 @@ def masked_patch_loss(patches: Tensor, predictions: Tensor, mask: Tensor, normal
     error = ops.where(mask[:, :, None], predictions - targets, 0.0)
     count = backend.mean_over_replicas(ops.sum(ops.cast(mask, "float32")))
     return ops.sum(ops.mean(ops.square(error), axis=-1)) / ops.maximum(count, 1.0 / backend.replica_count())
-
-
-def _fit(shape, other):
-    return len(shape) == len(other) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(shape, other, strict=True)
-    )

@@ -57,17 +57,12 @@ class MetricLoss(OneSided):
         candidate_mask: Tensor | None = None,
         references: References | None = None,
     ) -> tuple[Tensor, Tensor]:
-        if ids is None and y_pred.shape[1] == 1:
-            raise ValueError(
-                f"{self.name} needs ids where there is one view, got y_true None and y_pred of shape "
-                f"{tuple(y_pred.shape)}."
-            )
         if negatives is not None and len(negatives.shape) == 3:
             raise ValueError(f"{self.name} takes negatives (n, dim), got shape {tuple(negatives.shape)}.")
         return self.view_losses(ids, y_pred, negatives, candidate_mask, references=references)
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+        self, rows: Tensor, columns: Tensor | None, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         def terms_of_rows(some, columns, positives, negatives):
             distances = pairwise_distances(some, columns, self.distance)

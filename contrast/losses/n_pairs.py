@@ -66,7 +66,7 @@ class NPairs(MetricLoss):
         return super().call(ids, y_pred)
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+        self, rows: Tensor, columns: Tensor | None, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         classes = pairs.row_instances if pairs.row_ids is None else pairs.row_ids
         count = ops.shape(rows)[0]

@@ -67,14 +67,8 @@ class NTXent(OneSided):
         candidate_mask: Tensor | None = None,
         references: References | None = None,
     ) -> tuple[Tensor, Tensor]:
-        views = y_pred.shape[1]
         ignore = self.same_id == "ignore"
-        if views == 1 and (ids is None or ignore):
-            raise ValueError(
-                f"{self.name} needs at least two views where ids make no positives, got y_pred of shape "
-                f"{tuple(y_pred.shape)}."
-            )
-        one_positive = views == 2 and (ids is None or ignore)
+        one_positive = y_pred.shape[1] == 2 and (ids is None or ignore)
         return self.view_losses(
             ids,
             y_pred,

@@ -27,6 +27,11 @@ class OneSided(ContrastiveLoss):
         **options: Any,
     ) -> tuple[Tensor, Tensor]:
         batch, views, dim = ops.shape(y_pred)[0], y_pred.shape[1], y_pred.shape[2]
+        if views == 1 and (ids is None or ignore_same_id) and positive_mask is None:
+            raise ValueError(
+                f"{self.name} needs ids that make positives or at least two views, got y_pred of shape "
+                f"{tuple(y_pred.shape)}."
+            )
         rows = self.scale(self.prepare(ops.reshape(y_pred, (-1, dim))), 0.5)
         own_negatives = negatives is not None and len(negatives.shape) == 3
         if negatives is not None:

@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from contrast.losses.base import REDUCTIONS, as_views, check_choice, reduce_gathered
+from contrast.losses.base import REDUCTIONS, check_choice, reduce_gathered
+from contrast.losses.inputs import as_views
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor
 
 
@@ -75,12 +77,7 @@ def check_target_views(name: str, loss_name: str, targets: Any, views: Any) -> T
         raise ValueError(f"{loss_name} needs {name} as y_true, got None.")
     targets = ops.cast(ops.convert_to_tensor(targets), "float32")
     shape, full = tuple(targets.shape), tuple(views.shape)
-    fits = (
-        len(shape) == 3
-        and (shape[0] == full[0] or None in (shape[0], full[0]))
-        and 1 <= shape[1] <= full[1]
-        and shape[2] == full[2]
-    )
+    fits = agree(shape, (full[0], None, full[2])) and 1 <= shape[1] <= full[1]
     if not fits or full[1] < 2:
         raise ValueError(
             f"{loss_name} needs y_pred (batch, views, dim) of at least two views and {name} (batch, first "

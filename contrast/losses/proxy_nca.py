@@ -45,7 +45,7 @@ class ProxyNCA(ParametricLoss):
         self,
         classes: int,
         dim: int,
-        temperature: float | keras.Layer = 1 / 9,
+        temperature: float = 1 / 9,
         form: str = "softmax",
         reduction: str | None = "mean",
         **kwargs: Any,

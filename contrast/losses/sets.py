@@ -7,6 +7,7 @@ from keras import ops
 from contrast import backend
 from contrast.losses.base import check_choice
 from contrast.ops import l2_normalize, max_mean_similarity
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor
 
 DIRECTIONS = ("both", "a_to_b", "b_to_a")
@@ -31,7 +32,6 @@ def diagonal_cross_entropy(similarity: Tensor, valid: Tensor | None = None) -> T
     valid = ops.cast(valid, "bool")
     itself = ops.eye(ops.shape(similarity)[0], dtype="bool")
     visible = ops.logical_or(ops.logical_and(valid[:, None], valid[None, :]), itself)
-    similarity = ops.where(ops.logical_or(valid[:, None], itself), similarity, ops.zeros_like(similarity))
     log_probability = ops.log_softmax(ops.where(visible, similarity, -1e30), axis=1)
     return -_mean_over(ops.diagonal(log_probability), valid)
 
@@ -116,7 +116,7 @@ def set_contrastive_loss(
     if isinstance(temperature, int | float) and not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature}.")
     a, b = (ops.cast(ops.convert_to_tensor(x), "float32") for x in (a, b))
-    if a.shape[0] != b.shape[0]:
+    if not agree(a.shape[:1], b.shape[:1]):
         raise ValueError(f"a and b must hold as many sets, got shapes {tuple(a.shape)} and {tuple(b.shape)}.")
     a, b, a_mask, b_mask = map(backend.gather, (a, b, a_mask, b_mask))
     if normalize:

@@ -39,7 +39,7 @@ class SoftNearestNeighbor(MetricLoss):
 
     def __init__(
         self,
-        temperature: float | keras.Layer = 1.0,
+        temperature: float = 1.0,
         distance: str = "squared_euclidean",
         normalize: bool = True,
         miner: Miner | None = None,

@@ -4,6 +4,7 @@ from keras import ops
 from contrast.losses.negatives import References, with_negatives
 from contrast.losses.two_sided import TwoSided
 from contrast.ops import TILE_SIZE, Pairs
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor, TileSize
 
 
@@ -57,9 +58,7 @@ class SoftTargetContrastive(TwoSided):
         if y_true is None:
             return ops.eye(ops.shape(y_pred)[0], dtype="float32")
         targets = ops.cast(ops.convert_to_tensor(y_true), "float32")
-        if len(targets.shape) != 2 or any(
-            None not in (batch, size) and size != batch for size in targets.shape
-        ):
+        if not agree(targets.shape, (batch, batch)):
             raise ValueError(
                 f"y_true must be ({batch}, {batch}) targets, one row a query, got {tuple(targets.shape)}."
             )
@@ -78,7 +77,7 @@ class SoftTargetContrastive(TwoSided):
         references: References | None = None,
     ) -> tuple[Tensor, Tensor]:
         if references is not None:
-            raise ValueError("soft_target_contrastive reads no ids, got references; give them as negatives.")
+            raise ValueError(f"{self.name} reads no ids, got references; give them as negatives.")
         columns, instances, _, row_negatives = with_negatives(rows, columns, None, negatives)
         batch = ops.shape(rows)[0]
         targets = ops.pad(targets, [[0, 0], [0, ops.shape(columns)[0] - batch]])

@@ -53,7 +53,7 @@ class SoftTriple(ParametricLoss):
         dim: int,
         centers: int = 10,
         scale: float = 20.0,
-        temperature: float | keras.Layer = 0.1,
+        temperature: float = 0.1,
         margin: float = 0.01,
         center_weight: float = 0.2,
         reduction: str | None = "mean",

@@ -33,6 +33,9 @@ class SupervisedContrastive(OneSided):
     are positives of whose; `pair_weights`, float `(batch, batch)` or `(batch,)`, at least 0, constants to the
     gradient.
 
+    Raises:
+        ValueError: if there is one view and neither id nor `positive_mask`, so that nothing has a positive.
+
     Example:
 
     >>> loss = contrast.losses.SupervisedContrastive()

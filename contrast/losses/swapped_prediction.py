@@ -43,7 +43,7 @@ class SwappedPrediction(PerSampleLoss):
 
     def __init__(
         self,
-        temperature: float | keras.Layer = 0.1,
+        temperature: float = 0.1,
         reduction: str | None = "mean",
         name: str = "swapped_prediction",
     ) -> None:

@@ -7,6 +7,7 @@ from keras import ops
 
 from contrast import backend
 from contrast.ops import l2_normalize
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor
 
 
@@ -80,7 +81,7 @@ def token_alignment_loss(
 
 
 def _check_shapes(a, b):
-    if len(a) != 3 or len(b) != 3 or a[-1] != b[-1] or (None not in (a[0], b[0]) and a[0] != b[0]):
+    if len(a) != 3 or not agree(b, (a[0], None, a[-1])):
         raise ValueError(
             "a and b must be (batch, tokens, dim) with the same batch and dim, "
             f"got shapes {tuple(a)} and {tuple(b)}."
@@ -92,8 +93,6 @@ def _as_mask(name, mask, tokens):
         return ops.ones(ops.shape(tokens)[:2], dtype="bool")
     mask = ops.cast(ops.convert_to_tensor(mask), "bool")
     shape = tuple(tokens.shape[:2])
-    if len(mask.shape) != 2 or any(
-        None not in pair and pair[0] != pair[1] for pair in zip(mask.shape, shape, strict=True)
-    ):
+    if not agree(mask.shape, shape):
         raise ValueError(f"{name} must have one entry a token, {shape}, got shape {tuple(mask.shape)}.")
     return mask

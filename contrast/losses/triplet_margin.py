@@ -38,7 +38,7 @@ class TripletMargin(MetricLoss):
 
     Args:
         margin: a float $m$, at least 0; or `"soft"`, with one triplet an anchor only.
-        mining: `"all"`: all triplets that violate the margin; `"semi_hard"`: those of them whose negative is
+        mining: `"all"`: all triplets; `"semi_hard"`: those that violate the margin and whose negative is
             farther than the positive; `"hard"`: one triplet an anchor, its farthest positive and nearest
             negative (batch hard); or an object of `contrast.losses.miners`: a `HardestPairs` makes one
             triplet an anchor, another all triplets of the pairs that it keeps.
@@ -96,7 +96,7 @@ class TripletMargin(MetricLoss):
         self._one_each = (HardestPairs() if mining == "hard" else mining) if one_each else None
 
     def anchor_losses(
-        self, rows: Tensor, columns: Tensor, pairs: Pairs, row_negatives: Tensor | None = None
+        self, rows: Tensor, columns: Tensor | None, pairs: Pairs, row_negatives: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         if self._one_each is None:
             return super().anchor_losses(rows, columns, pairs)

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from contrast import backend
-from contrast.losses.base import as_views
+from contrast.losses.inputs import as_views
 from contrast.typing import Tensor
 
 

@@ -95,18 +95,14 @@ class DINO(TaughtScheme):
         super().__init__(encoder, augmentation, head, momentum, total_steps, dtype=dtype, **kwargs)
         if full_views < 1:
             raise ValueError(f"full_views must be at least 1, got {full_views}.")
-        for name, value in (
-            ("teacher_temperature", teacher_temperature),
-            ("warmup_temperature", warmup_temperature),
-        ):
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}.")
+        if not warmup_temperature > 0:
+            raise ValueError(f"warmup_temperature must be positive, got {warmup_temperature}.")
         self.prototype_count, self.full_views = prototypes, full_views
         self.batch_norm = self.normalizes_batch = batch_norm
         self.student_temperature, self.teacher_temperature = student_temperature, teacher_temperature
         self.warmup_temperature, self.warmup_steps = warmup_temperature, warmup_steps
         self.center_momentum, self.freeze_steps = center_momentum, freeze_steps
-        SelfDistillation(student_temperature)  # refuses a bad temperature now
+        SelfDistillation(student_temperature, teacher_temperature)  # refuses bad temperatures now
 
     @property
     def least_views(self) -> int:

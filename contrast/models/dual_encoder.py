@@ -4,7 +4,7 @@ from typing import Any, Self
 import keras
 
 from contrast.layers import LogitBias, Temperature
-from contrast.layers.chunked_encoder import in_chunks
+from contrast.layers.chunked_encoder import any_batch, in_chunks
 from contrast.losses import InfoNCE, SigmoidContrastive, total_loss
 from contrast.losses.base import ContrastiveLoss, check_choice
 from contrast.models.base import check_encoder, deserialized, features_dim, serialized
@@ -47,7 +47,7 @@ class DualEncoder(keras.Model):
 
     Raises:
         ValueError: if an encoder has several outputs or no features `(batch, dim)`, the data are no pairs, or
-            an option is unknown.
+            an option is unknown, or the temperature is outside its bounds.
 
     Example:
 
@@ -82,7 +82,9 @@ class DualEncoder(keras.Model):
         self.objective, self.same_id, self.encode_chunk = objective, same_id, encode_chunk
         in_chunks(first, encode_chunk)  # refuses a bad size now
         softmax = objective == "softmax"
-        self.start = temperature or (0.07 if softmax else 0.1)
+        if temperature is None:
+            temperature = 0.07 if softmax else 0.1
+        self.start = temperature
         if softmax:
             # Of the paper's log-scale in [0, log 100].
             self.temperature = Temperature(self.start, minimum=0.01, maximum=1.0)
@@ -108,7 +110,7 @@ class DualEncoder(keras.Model):
                 f"{self.name} needs pairs (first, second), got shape {tuple(input_shape)}. A data set yields "
                 "((first, second), ids) or ((first, second),)."
             )
-        self._pair_shape = [_any_batch(shape) for shape in input_shape]
+        self._pair_shape = [any_batch(shape) for shape in input_shape]
         for encoder, projection, shape in zip(
             (self.first, self.second), self.projections, self._pair_shape, strict=True
         ):
@@ -155,10 +157,3 @@ class DualEncoder(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**deserialized(config))
-
-
-def _any_batch(shape):
-    """The shape, or dict of shapes, of one side, for batches of any size."""
-    if isinstance(shape, dict):
-        return {key: _any_batch(part) for key, part in shape.items()}
-    return (None, *shape[1:])

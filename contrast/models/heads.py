@@ -41,8 +41,9 @@ def head_dim(head: keras.Layer, features: int) -> int:
     return head.compute_output_shape(shape)[-1]
 
 
-def check_predictor(dim: int, embedding_dim: int) -> None:
-    """ValueError unless a predictor ends in the width of what it predicts."""
+def build_predictor(predictor: keras.Layer, embedding_dim: int) -> None:
+    """Builds a predictor; ValueError unless it ends in the width of the embeddings that it predicts."""
+    dim = head_dim(predictor, embedding_dim)
     if dim != embedding_dim:
         raise ValueError(
             f"predictor must end in the projector's width, got {dim} for embeddings of {embedding_dim}."

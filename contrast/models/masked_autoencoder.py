@@ -8,6 +8,7 @@ from contrast.augmentation import random_mask, token_ids
 from contrast.encoders import ViT
 from contrast.encoders.transformer_block import transformer_blocks
 from contrast.losses import masked_patch_loss, total_loss
+from contrast.losses.masked_patches import EPSILON
 from contrast.models.base import deserialized, serialized
 from contrast.typing import Tensor
 
@@ -25,8 +26,8 @@ class MaskedAutoencoder(keras.Model):
     fine-tuning more than those of `DINO` or `MoCoV3`, which a linear probe reads.
 
     Args:
-        encoder: a `contrast.encoders.ViT`, or a layer with its `patch_size`, `embed`, `encode`, `norm` and
-            `pooling`; `model.encoder`.
+        encoder: a `contrast.encoders.ViT`, or a layer with its `patch_size`, `embed`, `encode` and `norm`;
+            `model.encoder`.
         augmentation: a layer that draws one view of each image, or `None`.
         mask_ratio: share of the patches that are hidden, rounded to whole patches; the same number in each
             image.
@@ -75,7 +76,7 @@ class MaskedAutoencoder(keras.Model):
         super().__init__(**kwargs)
         missing = [
             name
-            for name in ("patch_size", "embed", "encode", "norm", "pooling")
+            for name in ("patch_size", "embed", "encode", "norm")
             if not isinstance(encoder, keras.Layer) or not hasattr(encoder, name)
         ]
         if missing:
@@ -209,7 +210,7 @@ class MaskedAutoencoder(keras.Model):
         if self.normalize:
             count = patches.shape[-1]
             variance = ops.var(patches, axis=-1, keepdims=True) * count / (count - 1)
-            painted = painted * ops.sqrt(variance + 1e-6) + ops.mean(patches, axis=-1, keepdims=True)
+            painted = painted * ops.sqrt(variance + EPSILON) + ops.mean(patches, axis=-1, keepdims=True)
         painted = ops.where(outputs["mask"][:, :, None], painted, patches)
         P, (rows, columns) = self.encoder.patch_size, self.grid
         painted = ops.reshape(painted, (-1, rows, columns, P, P, self.channels))

@@ -5,7 +5,7 @@ import keras
 
 from contrast.losses import InfoNCE, total_loss
 from contrast.models.base import over_views, serialized
-from contrast.models.heads import check_predictor, head_dim, make_head
+from contrast.models.heads import build_predictor, make_head
 from contrast.models.taught import TaughtScheme
 from contrast.typing import Tensor
 
@@ -70,7 +70,7 @@ class MoCoV3(TaughtScheme):
 
     def build_parts(self, features: int) -> None:
         super().build_parts(features)
-        check_predictor(head_dim(self.predictor, self.embedding_dim), self.embedding_dim)
+        build_predictor(self.predictor, self.embedding_dim)
 
     def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)

@@ -7,7 +7,7 @@ from keras import ops
 from contrast.layers import MemoryQueue
 from contrast.losses import InfoNCE, total_loss
 from contrast.models.base import Scheme, over_views, serialized
-from contrast.models.heads import check_predictor, head_dim, make_head
+from contrast.models.heads import build_predictor, head_dim, make_head
 from contrast.ops import l2_normalize
 from contrast.typing import Tensor
 
@@ -74,7 +74,7 @@ class NNCLR(Scheme):
 
     def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
-        check_predictor(head_dim(self.predictor, dim), dim)
+        build_predictor(self.predictor, dim)
         self.queue = MemoryQueue(self.queue_size, dim)
 
     def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:

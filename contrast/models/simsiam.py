@@ -5,7 +5,7 @@ import keras
 
 from contrast.losses import total_loss
 from contrast.models.base import Scheme, over_views, serialized
-from contrast.models.heads import check_predictor, head_dim, make_head
+from contrast.models.heads import build_predictor, head_dim, make_head
 from contrast.models.predictions import swapped_cosines
 from contrast.typing import Tensor
 
@@ -60,7 +60,7 @@ class SimSiam(Scheme):
 
     def build_parts(self, features: int) -> None:
         dim = head_dim(self.projector, features)
-        check_predictor(head_dim(self.predictor, dim), dim)
+        build_predictor(self.predictor, dim)
 
     def outputs(self, views: Sequence[Tensor], training: bool | None) -> dict[str, Any]:
         embeddings = self.project(self.encode(views, training), training)

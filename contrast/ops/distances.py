@@ -8,7 +8,7 @@ DISTANCES = ("euclidean", "squared_euclidean", "cosine")
 _ROUNDING = 1e-6  # of the squared lengths: a squared difference below it is what float32 leaves of zero
 
 
-def pairwise_distances(rows: Tensor, columns: Tensor | None, distance: str = "euclidean") -> Tensor:
+def pairwise_distances(rows: Tensor, columns: Tensor, distance: str = "euclidean") -> Tensor:
     r"""The distance of each row to each column, from one matrix product.
 
     $$\|a_i - b_j\|, \qquad \|a_i - b_j\|^2 \qquad \text{or} \qquad 1 - a_i \cdot b_j$$
@@ -23,6 +23,9 @@ def pairwise_distances(rows: Tensor, columns: Tensor | None, distance: str = "eu
 
     Returns:
         A float32 tensor `(rows, columns)`.
+
+    Raises:
+        ValueError: if the distance is unknown.
 
     Example:
 
@@ -48,6 +51,9 @@ def paired_distances(a: Tensor, b: Tensor, distance: str = "euclidean") -> Tenso
 
     Returns:
         A float32 tensor `(rows,)`.
+
+    Raises:
+        ValueError: if the distance is unknown.
     """
     if distance == "cosine":
         return 1.0 - ops.sum(a * b, axis=1)
@@ -58,6 +64,8 @@ def paired_distances(a: Tensor, b: Tensor, distance: str = "euclidean") -> Tenso
 
 
 def _of_squares(squares, zero, distance):
+    if distance not in DISTANCES:
+        raise ValueError(f"distance must be one of {', '.join(map(repr, DISTANCES))}, got {distance!r}.")
     apart = ops.greater(squares, ops.stop_gradient(zero))
     if distance == "squared_euclidean":
         return ops.where(apart, squares, ops.zeros_like(squares))

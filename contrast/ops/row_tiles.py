@@ -1,20 +1,20 @@
 """Functions of whole rows of the matrix of pairs, some rows at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from keras import ops
 
 from contrast import backend
 from contrast.ops.pairs import Pairs
 from contrast.ops.tiled import EMPTY, TILE_SIZE, rows_at_once
-from contrast.ops.tiles import Tiles, count, masked, take
+from contrast.ops.tiles import Tiles, count, masked
 from contrast.typing import Tensor, TileSize
 
 _TILE_ENTRIES = 2**23  # 32 MB in float32: fewer rows are visited at once where there are more pairs
 
 
 def map_row_tiles(
-    function: Callable[..., Tensor],
+    function: Callable[..., Sequence[Tensor]],
     rows: Tensor,
     columns: Tensor | None,
     pairs: Pairs,
@@ -56,7 +56,7 @@ def map_row_tiles(
         rows, columns = tensors[0], tensors[-1]
 
         def forward(carry, numbers, _):
-            return carry, (tile(take(rows, numbers), columns, numbers),)
+            return carry, (tile(ops.take(rows, numbers, axis=0), columns, numbers),)
 
         _, (result,) = tiles.visit(forward, (), 1)
 
@@ -64,13 +64,15 @@ def map_row_tiles(
             upstream = args[-1] if upstream is None else upstream
 
             def backward(carry, numbers, valid):
-                row_upstream = masked(take(upstream, numbers), None if valid is None else valid[:, None])
+                row_upstream = ops.take(upstream, numbers, axis=0)
+                if valid is not None:
+                    row_upstream = masked(row_upstream, valid[:, None])
 
                 def weighted(row, columns):
                     return ops.sum(tile(row, columns, numbers) * row_upstream)
 
                 _, (row_gradient, column_gradient) = backend.value_and_grad(
-                    weighted, take(rows, numbers), columns
+                    weighted, ops.take(rows, numbers, axis=0), columns
                 )
                 return (carry[0] + column_gradient,), (row_gradient,)
 

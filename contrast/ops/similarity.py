@@ -64,7 +64,7 @@ def max_mean_similarity(
     similarity = ops.einsum("ind,jfd->ijnf", a, b)
     if b_mask is not None:
         b_mask = ops.cast(b_mask, "bool")[None, :, None, :]
-        similarity = ops.where(b_mask, similarity, _most_negative(similarity.dtype))
+        similarity = ops.where(b_mask, similarity, float("-inf"))
     best = ops.argmax(ops.stop_gradient(similarity), axis=-1)
     maximum = ops.squeeze(ops.take_along_axis(similarity, best[..., None], axis=-1), -1)
     if b_mask is not None:
@@ -73,8 +73,3 @@ def max_mean_similarity(
         return ops.mean(maximum, axis=-1)
     weight = ops.cast(a_mask, maximum.dtype)[:, None, :]
     return ops.sum(maximum * weight, axis=-1) / ops.maximum(ops.sum(weight, axis=-1), 1)
-
-
-def _most_negative(dtype):
-    """A finite number below every similarity in `dtype`."""
-    return {"float16": -6e4, "bfloat16": -3e38, "float64": -1e300}.get(str(dtype), -3e38)

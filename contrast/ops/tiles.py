@@ -75,7 +75,3 @@ def masked(x, mask):
 
 def count(x):
     return ops.shape(x)[0]
-
-
-def take(x, numbers):
-    return x if x is None or numbers is None else ops.take(x, numbers, axis=0)

@@ -18,9 +18,9 @@ class TripletSums(NamedTuple):
         triplets: how many triplets there are.
     """
 
-    violation: object
-    active: object
-    triplets: object
+    violation: Tensor
+    active: Tensor
+    triplets: Tensor
 
 
 def triplet_sums(
@@ -43,6 +43,9 @@ def triplet_sums(
     Returns:
         A `TripletSums`.
 
+    Raises:
+        ValueError: if the kind is unknown.
+
     Example:
 
     >>> distances = np.array([[0.0, 1.0, 1.2, 9.0]], "float32")
@@ -52,6 +55,8 @@ def triplet_sums(
     >>> [round(float(value[0]), 3) for value in sums]
     [0.3, 1.0, 2.0]
     """
+    if kind not in TRIPLETS:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, TRIPLETS))}, got {kind!r}.")
     distances, positives, negatives = map(ops.convert_to_tensor, (distances, positives, negatives))
     fixed = ops.stop_gradient(distances)
     counts = 0.0

@@ -23,7 +23,8 @@ class LARS(keras.optimizers.Optimizer):
     Args:
         learning_rate: float, or a schedule such as `contrast.optimizers.WarmupCosine`.
         momentum: in [0, 1).
-        weight_decay: $\beta$, part of the gradient; not Keras's decoupled decay.
+        weight_decay: $\beta$, part of the gradient; not Keras's decoupled decay. What
+            `exclude_from_weight_decay` names has none.
         trust_coefficient: $\eta$, positive.
         exclude_bias_and_norm: leave vectors, scalars and weights named bias, gamma or beta as they are in
             plain momentum: neither decay nor ratio.
@@ -45,7 +46,7 @@ class LARS(keras.optimizers.Optimizer):
         self,
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 0.1,
         momentum: float = 0.9,
-        weight_decay: float | None = 0.0,
+        weight_decay: float = 0.0,
         trust_coefficient: float = 0.001,
         exclude_bias_and_norm: bool = True,
         name: str = "lars",
@@ -76,7 +77,8 @@ class LARS(keras.optimizers.Optimizer):
         step = ops.cast(gradient, weight.dtype)
         rate = ops.cast(learning_rate, "float32")
         if not self._plain[index]:
-            step = step + self.gradient_decay * weight
+            if self._use_weight_decay(variable):
+                step = step + self.gradient_decay * weight
             rate = rate * self._trust(weight, step)
         self.assign(velocity, self.momentum * velocity + ops.cast(rate, weight.dtype) * step)
         self.assign_sub(variable, velocity)

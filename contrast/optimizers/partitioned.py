@@ -67,7 +67,7 @@ class PartitionedOptimizer(keras.optimizers.Optimizer):
         self,
         parts: Sequence[Part],
         default: str | keras.optimizers.Optimizer | None = None,
-        no_weight_decay: Sequence[str | keras.Variable] = (),
+        no_weight_decay: Sequence[str] = (),
         name: str = "partitioned",
         assignment: Any = None,
     ) -> None:

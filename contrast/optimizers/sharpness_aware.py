@@ -47,7 +47,7 @@ class SharpnessAware(keras.optimizers.Optimizer):
 
     Raises:
         ValueError: if rho is not positive.
-        TypeError: if the optimiser is a `LossScaleOptimizer`, which has to be outside.
+        TypeError: if the optimiser is a `LossScaleOptimizer`, which has to be outside, or a `SharpnessAware`.
         RuntimeError: in `apply`, if the gradients are not those of a second pass.
 
     Example:

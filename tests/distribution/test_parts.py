@@ -68,6 +68,15 @@ def test_pairs_of_one_replica_are_refused(monkeypatch):
         assert_close(loss(y, views, gathered=True, **given), expected / 2)
 
 
+def test_a_column_of_ids_is_no_matrix_of_pairs(monkeypatch):
+    views, ids = np.random.default_rng(0).normal(size=(4, 2, 3)).astype("float32"), np.array([0, 0, 1, 2])
+    loss = losses.SupervisedContrastive()
+    alone = to_numpy(loss(ids[:, None], views))
+    monkeypatch.setattr(backend, "replica_count", lambda: 2)
+    monkeypatch.setattr(backend, "gather_rows", lambda rows: rows)
+    assert_close(loss(ids[:, None], views), alone / 2)
+
+
 def test_models_that_cannot_be_prepared():
     replicas = start()
     assert (replicas.count, replicas.index, replicas.processes) == (1, 0, 1)

@@ -266,6 +266,7 @@ def test_total_loss_adds_the_models_own_losses():
         (lambda: SupervisedContrastive(form="mid"), ValueError, "form"),
         (lambda: InfoNCE()(None, VIEWS[:, :1]), ValueError, "two views"),
         (lambda: NTXent()(None, VIEWS[:, :1]), ValueError, "at least two views"),
+        (lambda: SupervisedContrastive()(None, VIEWS[:, :1]), ValueError, "at least two views"),
         (lambda: NTXent()(None, VIEWS[:, 0]), ValueError, r"\(batch, views, dim\)"),
         (lambda: NTXent()(None, VIEWS[:0]), ValueError, "empty batch"),
         (lambda: InfoNCE()(None, (VIEWS[:, 0], VIEWS[:3, 1])), ValueError, "same batch"),

@@ -378,6 +378,7 @@ def simclr(encoder):
         (lambda: make("MaskedAutoencoder", mask_ratio=1.0), "between 0 and 1"),
         (lambda: make("DualEncoder").build(IMAGES.shape), "needs pairs"),
         (lambda: make("DualEncoder", objective="hinge"), "objective must be one of"),
+        (lambda: make("DualEncoder", temperature=0.0), "0 < minimum <= initial"),
     ],
 )
 @pytest.mark.once

@@ -61,6 +61,17 @@ def test_distances(distance):
     assert_close(paired_distances(POINTS, POINTS[::-1].copy(), distance), np.diag(expected[:, ::-1]))
 
 
+@pytest.mark.parametrize("function", [pairwise_distances, paired_distances])
+def test_an_unknown_distance_is_refused(function):
+    with pytest.raises(ValueError, match="distance must be one of 'euclidean'.* got 'manhattan'"):
+        function(POINTS, POINTS, "manhattan")
+
+
+def test_an_unknown_kind_of_triplets_is_refused():
+    with pytest.raises(ValueError, match="kind must be one of 'all'.* got 'easy'"):
+        triplet_sums(pairwise_of(POINTS), SAME, OTHER, 0.7, "easy")
+
+
 @pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean"])
 @pytest.mark.parametrize("function", [pairwise_distances, paired_distances])
 def test_equal_points_have_distance_and_gradient_zero(function, distance):

@@ -48,6 +48,19 @@ def test_equals_numpy(exclude):
         assert_close(variable, weights[name])
 
 
+def test_what_is_excluded_is_not_decayed():
+    value, gradient = np.random.default_rng(1).normal(size=(2, 4, 3)).astype("float32")
+    moved = []
+    for decay, names in ((0.0, None), (0.1, ["kernel"]), (0.1, None)):
+        variable = keras.Variable(value, name="kernel", dtype="float32")
+        optimizer = LARS(0.5, weight_decay=decay, trust_coefficient=0.02)
+        optimizer.exclude_from_weight_decay(var_names=names)
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        moved.append(to_numpy(variable))
+    np.testing.assert_array_equal(moved[1], moved[0])
+    assert not np.allclose(moved[2], moved[0], atol=1e-5)
+
+
 def test_fit_learns_and_resumes_from_a_file(tmp_path):
     inputs = rng.normal(size=(32, 4)).astype("float32")
     targets = inputs @ rng.normal(size=(4, 3)).astype("float32")
