@@ -244,8 +244,9 @@ def gather_rows(x):
     context = tf.distribute.get_replica_context()
     if context is None:
         return x
-    # The shape behind the rows is lost on the way.
-    return tf.ensure_shape(context.all_gather(x, axis=0), [None, *x.shape[1:]])
+    # What a step was given stands on no device, where all_gather looks for one with a process a replica. The
+    # shape behind the rows is lost on the way.
+    return tf.ensure_shape(context.all_gather(tf.identity(x), axis=0), [None, *x.shape[1:]])
 
 
 def random_state():

@@ -107,9 +107,6 @@ def start(devices: int | str = AUTO, timeout: float = 600.0) -> Replicas:
     | JAX | `keras.distribution.DataParallel` | the same, `KERAS_DISTRIBUTION_JOB_ADDRESSES` and others |
     | PyTorch | one device | `DistributedDataParallel`, `RANK`, `WORLD_SIZE`, ... of torchrun |
 
-    `fit` does not run yet under `MultiWorkerMirroredStrategy`: with the releases that the tests run with it
-    ends with an error about `PerReplica` values.
-
     Args:
         devices: of this process. `"auto"`: all GPUs, or the processor. A number: so many GPUs, or, without a
             GPU, so many virtual devices of the processor, which are not faster but let one try things out. On

@@ -2,7 +2,9 @@
 
 import json
 import os
+from functools import partial
 
+import keras
 import tensorflow as tf
 
 from contrast.distribution.batch_norm import synchronize
@@ -51,12 +53,33 @@ def gpu_count():
 
 def step_of_replica(model, batch_norm):
     """What stands for `model.train_step` on several replicas."""
+    several_processes = isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if several_processes:
+        # Keras builds a model from the mean of what the replicas get, which fails there.
+        model._maybe_symbolic_build = partial(_build, model)
+        model.test_step = lambda data: _with_an_axis(type(model).test_step(model, data))
 
     def train_step(data):
         if batch_norm == "synchronized":
             synchronize(model)
         context = tf.distribute.get_replica_context()
         with seeds_of_replica(model, context.replica_id_in_sync_group):
-            return type(model).train_step(model, data)
+            logs = type(model).train_step(model, data)
+        return _with_an_axis(logs) if several_processes else logs
 
     return train_step
+
+
+def _build(model, iterator=None, data_batch=None):
+    """Builds a model from the rows of a replica of this process."""
+    if iterator is not None:
+        data_batch = next(next(data for _, _, data in iterator))
+    strategy = model.distribute_strategy
+    rows = keras.tree.map_structure(lambda x: strategy.experimental_local_results(x)[0], data_batch)
+    with strategy.scope():
+        model._symbolic_build(data_batch=rows)
+
+
+def _with_an_axis(logs):
+    """Scalars as vectors: of several processes Keras takes the mean over replicas and the first axis."""
+    return {name: tf.convert_to_tensor(value)[None] for name, value in logs.items()}

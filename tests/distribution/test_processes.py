@@ -39,14 +39,15 @@ def test_all_end_well():
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_device(tmp_path):
-    pytest.importorskip("jax")
-    program = [sys.executable, "-m", "tests.distribution.program", str(tmp_path)]
+@pytest.mark.parametrize(("backend", "devices", "count"), [("tensorflow", "auto", 2), ("jax", "2", 4)])
+def test_two_processes_train_as_one_device(backend, devices, count, tmp_path):
+    pytest.importorskip(backend)
+    program = [sys.executable, "-m", "tests.distribution.program", str(tmp_path), devices, "MoCoV2"]
     for processes in (1, 2):
-        assert launched("jax", [*program, "2", "MoCoV2"], processes) == 0
+        assert launched(backend, program, processes) == 0
     for index in range(2):
         found = said(tmp_path, index)
-        assert (found["processes"], found["index"], found["count"]) == (2, index, 4)
+        assert (found["processes"], found["index"], found["count"]) == (2, index, count)
     one, many, other = (load(tmp_path / f"MoCoV2-{kind}.npz") for kind in ("one-0", "many-0", "many-1"))
     assert_same(one, many)
     assert_same(many, other, 1e-7)
