@@ -1,12 +1,13 @@
 """PyTorch: one process a device, gradients averaged by `DistributedDataParallel`."""
 
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import keras
 import torch
 import torch.distributed as dist
+from keras.src.losses import loss as keras_loss  # Keras divides its losses on TensorFlow only
 from torch.nn.parallel import DistributedDataParallel
 
 from contrast.backend import mean_over_replicas
@@ -40,6 +41,9 @@ def gpu_count():
 def step_of_replica(model, batch_norm):
     """What stands for `model.train_step` on several replicas."""
     parallel = {}  # beside the model, of which it must not become a part
+    model._aggregate_additional_loss = lambda loss: keras_loss.scale_loss_for_distribution(
+        type(model)._aggregate_additional_loss(model, loss)
+    )
 
     def train_step(data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -52,7 +56,7 @@ def step_of_replica(model, batch_norm):
             parallel["module"] = DistributedDataParallel(_Loss(model), devices)
             parallel["trained"] = trained
         model.zero_grad()
-        with on_replicas(), seeds_of_replica(model, dist.get_rank()):
+        with on_replicas(), _losses_of_replica(), seeds_of_replica(model, dist.get_rank()):
             loss, y_pred = parallel["module"](x, y, sample_weight)
             # Gradients are averaged here, and summed where a loss is divided by the number of replicas.
             loss = loss * dist.get_world_size()
@@ -60,12 +64,26 @@ def step_of_replica(model, batch_norm):
             scaled.backward()
             rows = len(next(array for array in keras.tree.flatten(x) if array is not None))
             all_rows = mean_over_replicas(torch.tensor(float(rows), device=loss.device))
+            loss = mean_over_replicas(loss.detach())
         with torch.no_grad():
             model.optimizer.apply([weight.value.grad for weight in weights], weights)
-        model._loss_tracker.update_state(loss.detach(), sample_weight=all_rows)
+        model._loss_tracker.update_state(loss, sample_weight=all_rows)
         return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     return train_step
+
+
+@contextmanager
+def _losses_of_replica():
+    """In the block Keras's own losses are divided by the number of replicas, as under `tf.distribute`."""
+    kept = keras_loss.scale_loss_for_distribution, keras_loss.unscale_loss_for_distribution
+    count = dist.get_world_size()
+    keras_loss.scale_loss_for_distribution = lambda value: value / count
+    keras_loss.unscale_loss_for_distribution = lambda value: value * count
+    try:
+        yield
+    finally:
+        keras_loss.scale_loss_for_distribution, keras_loss.unscale_loss_for_distribution = kept
 
 
 class _Loss(torch.nn.Module):

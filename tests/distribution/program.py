@@ -23,16 +23,16 @@ DIFFERENT = []
 COMPILED = ("SimCLR",)  # on TensorFlow; the others run step by step, which costs no compilation
 
 
-def trained(name, alone, batch_norm="synchronized", rows=trainings.ROWS):
+def trained(name, alone, batch_norm="synchronized", rows=trainings.ROWS, validate=False):
     """What a training leaves on one device, or on all of them."""
     compiled = rows == trainings.ROWS and batch_norm == "synchronized" and name in COMPILED
     eager = BACKEND == "tensorflow" and REPLICAS.processes == 1 and not compiled
     data = trainings.Batches(rows=rows)
     if alone:
-        return trainings.train(trainings.make(name), data, eager=eager)()
+        return trainings.train(trainings.make(name), data, eager=eager, validate=validate)()
     with REPLICAS.scope():
         model = trainings.make(name)
-        fit = trainings.train(model, REPLICAS.batches(data), eager=eager)
+        fit = trainings.train(model, REPLICAS.batches(data), eager=eager, validate=validate)
         REPLICAS.prepare(model, batch_norm)
         left = fit()
         several_here = REPLICAS.count > REPLICAS.processes
@@ -93,7 +93,7 @@ def more():
 def main(names):
     said = {"count": REPLICAS.count, "processes": REPLICAS.processes, "index": REPLICAS.index}
     for name in names or trainings.NAMES[BACKEND]:
-        compare(name)
+        compare(name, validate=bool(names) and BACKEND != "torch")
     if not names:
         said |= more()
     said["copies differ"] = DIFFERENT

@@ -36,7 +36,7 @@ def load(path):
 
 def assert_same(one, many, tolerance=1e-4):
     """Equal within the tolerance, relative to the largest entry of each array."""
-    assert len(one) == len(many) > 5
+    assert len(one) == len(many) >= 5
     for (name, expected), actual in zip(one.items(), many.values(), strict=True):
         assert actual.shape == expected.shape, name
         largest = max(1e-2, np.abs(expected).max(initial=0))

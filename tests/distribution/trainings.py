@@ -24,9 +24,9 @@ SCHEMES = {
     "DINO": (models.DINO, {**HEADS, "prototypes": 5, "freeze_steps": 1, "warmup_steps": 2}),
 }
 NAMES = {
-    "tensorflow": ("SimCLR", "losses", "SwAV", "DINO"),
+    "tensorflow": ("SimCLR", "losses", "compiled", "SwAV", "DINO"),
     "jax": ("SimCLR", "MoCoV2", "SwAV"),
-    "torch": ("SimCLR", "losses", "MoCoV2", "BYOL", "SwAV", "DINO"),
+    "torch": ("SimCLR", "losses", "compiled", "MoCoV2", "BYOL", "SwAV", "DINO"),
 }
 
 
@@ -110,10 +110,17 @@ def encoder():
     return keras.Sequential([keras.Input((DIM,)), *layers, keras.layers.Activation("tanh")])
 
 
+def regression():
+    """What any user of Keras has: a loss given to `compile`, and a regulariser."""
+    hidden = keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.1))
+    return keras.Sequential([keras.layers.Flatten(), hidden, keras.layers.Dense(1)])
+
+
 def make(name):
     """A model with weights that are a function of the name alone."""
-    if name in ("losses", "draws"):
-        model = ManyLosses() if name == "losses" else Draws()
+    own = {"losses": ManyLosses, "draws": Draws, "compiled": regression}
+    if name in own:
+        model = own[name]()
     else:
         scheme, options = SCHEMES[name]
         model = scheme(encoder(), **options)
@@ -128,11 +135,13 @@ def make(name):
 def result(model, history):
     """Everything that a training leaves: variables by number, and the losses."""
     arrays = {f"{index} {v.path}": ops.convert_to_numpy(v) for index, v in enumerate(model.variables)}
-    arrays["loss"] = np.array(history.history["loss"])
+    arrays |= {name: np.array(values) for name, values in history.history.items()}
     return {key: np.asarray(ops.convert_to_numpy(array)) for key, array in arrays.items()}
 
 
-def train(model, data, epochs=1, eager=False):
+def train(model, data, epochs=1, eager=False, validate=False):
     """Trains and returns what is left; the model is compiled in the scope that is open now."""
-    model.compile(keras.optimizers.SGD(0.05), run_eagerly=eager)
-    return lambda: result(model, model.fit(data, epochs=epochs, verbose=0, shuffle=False))
+    loss = "mse" if isinstance(model, keras.Sequential) else None  # the others compute theirs
+    model.compile(keras.optimizers.SGD(0.05), loss=loss, run_eagerly=eager)
+    options = {"validation_data": data} if validate else {}
+    return lambda: result(model, model.fit(data, epochs=epochs, verbose=0, shuffle=False, **options))
