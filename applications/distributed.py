@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 # Losses of these tasks gather the samples of all replicas; those of others are sums over a replica's own.
-TASKS = ("schemes",)
+TASKS = ("schemes", "metric_learning")
 
 
 def checked_devices(distribute: str | None, task: str) -> str | int | None:

@@ -12,6 +12,7 @@ import pytest
 from applications import distributed
 from applications.distributed import checked_devices, needs_processes, train_in_processes
 from contrast.distribution import ReplicaBatches, launcher
+from contrast.retrieval import EmbeddingIndex
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from applications.cli import main; main()"]
@@ -21,11 +22,11 @@ COMMAND = [sys.executable, "-c", "from applications.cli import main; main()"]
 def test_what_can_be_asked_for():
     assert checked_devices(None, "face_naming") is None
     assert checked_devices("auto", "schemes") == "auto"
-    assert checked_devices("3", "schemes") == 3
+    assert checked_devices("3", "metric_learning") == 3
     for wrong in ("0", "-1", "all", "1.5"):
         with pytest.raises(ValueError, match=f"--distribute must be auto or a number .* got {wrong}"):
             checked_devices(wrong, "schemes")
-    with pytest.raises(ValueError, match="face_naming does not train on several devices.*schemes"):
+    with pytest.raises(ValueError, match="face_naming does not train on several devices.*metric_learning"):
         checked_devices("2", "face_naming")
 
 
@@ -100,16 +101,25 @@ def test_only_the_first_process_writes_into_the_folder(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_a_scheme_is_trained_on_two_devices(backend, tmp_path):
+@pytest.mark.parametrize(
+    ("task", "backend", "file"),
+    [
+        ("schemes", "tensorflow", "encoder.keras"),
+        ("schemes", "jax", "encoder.keras"),
+        ("schemes", "torch", "encoder.keras"),
+        ("metric_learning", "tensorflow", "pictures.index"),
+    ],
+)
+def test_it_trains_on_two_devices(task, backend, file, tmp_path):
     pytest.importorskip(backend)
     image = pytest.importorskip("PIL.Image")
     for index in range(8):
         pixels = np.random.default_rng(index).integers(0, 256, (32, 32, 3), "uint8")
-        (tmp_path / "photos").mkdir(exist_ok=True)
-        image.fromarray(pixels).save(tmp_path / "photos" / f"{index}.png")
+        folder = tmp_path / "photos" / ("even" if index % 2 == 0 else "odd")
+        folder.mkdir(parents=True, exist_ok=True)
+        image.fromarray(pixels).save(folder / f"{index}.png")
     run = tmp_path / "run"
-    command = [*COMMAND, "train", "schemes", "--data", tmp_path / "photos", "--epochs", "1"]
+    command = [*COMMAND, "train", task, "--data", tmp_path / "photos", "--epochs", "1"]
     settings = {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, "--output", run, "--distribute", "2"],
@@ -121,8 +131,10 @@ def test_a_scheme_is_trained_on_two_devices(backend, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Done.") == 1
-    assert {"model.keras", "encoder.keras", "finished.json", "config.json"} <= {p.name for p in run.iterdir()}
+    assert {"model.keras", file, "finished.json", "config.json"} <= {path.name for path in run.iterdir()}
     assert np.isfinite(json.loads((run / "history.json").read_text())["loss"]).all()
+    if file == "pictures.index":
+        assert len(EmbeddingIndex.load(run / file)) == 6
 
 
 @pytest.mark.once
