@@ -32,8 +32,8 @@ class Setting(NamedTuple):
     encoder_patients: int = 250
     encoder_epochs: int = 6
     first: int = 12
-    second: int = 6
-    long: int = 12
+    second: int = 8
+    long: int = 13
     every: int = 2
     candidates: int = 256
     max_length: int = 64

@@ -30,7 +30,7 @@ from applications.report_generation.stages import fit_reports, new_model
 from applications.report_generation.study import without
 
 SECOND, BOTH = "stage 2 only", "stages 1 and 2"
-LONG = "stage 2 only, 12 epochs (about as long as both stages)"
+LONG = "stage 2 only, 13 epochs (about as long as both stages)"
 NO_PRIOR, NO_VIEWS = "both, trained without prior image", "both, trained without further views"
 NO_TEXT = "both, trained without indication and previous report"
 EMPTY = "both, nothing in place of a missing text"
