@@ -132,7 +132,7 @@ class ContrastiveLoss(keras.losses.Loss):
             if negatives is not None:
                 negatives = self._negatives(negatives, y_pred)
             if candidate_mask is not None:
-                candidate_mask = ops.cast(candidate_mask, "bool")
+                candidate_mask = self._candidate_mask(candidate_mask, y_pred, negatives)
             if references is not None:
                 masks["references"] = self._references(references, y_true, y_pred)
             losses, counts = self.call(y_true, y_pred, negatives, candidate_mask, **masks)
@@ -239,6 +239,24 @@ class ContrastiveLoss(keras.losses.Loss):
                 f"negatives must be (n, {dim}) or ({batch}, n, {dim}), got shape {tuple(negatives.shape)}."
             )
         return self.prepare(negatives)
+
+    def _candidate_mask(self, mask, y_pred, negatives):
+        """The mask as bools, `True` for the shared negatives of which it says nothing."""
+        mask = ops.cast(mask, "bool")
+        batch = y_pred.shape[0]
+        widths = [batch]
+        if negatives is not None and len(negatives.shape) == 2:
+            widths.append(None if None in (batch, negatives.shape[0]) else batch + negatives.shape[0])
+        if not any(agree(mask.shape, (batch, width)) for width in widths):
+            raise ValueError(
+                f"candidate_mask must be (batch, batch), or (batch, batch + n) with n shared negatives, got "
+                f"shape {tuple(mask.shape)} for a batch of {batch}."
+            )
+        if len(widths) == 1:
+            return mask
+        rows = ops.shape(mask)[0]
+        missing = rows + ops.shape(negatives)[0] - ops.shape(mask)[1]
+        return ops.concatenate([mask, ops.ones((rows, missing), "bool")], axis=1)
 
     def _references(self, references, y_true, y_pred):
         embeddings, ids, valid = references

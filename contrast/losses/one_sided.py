@@ -79,6 +79,6 @@ def _over_views(values, batch, views, columns, dtype, others=False):
         return ops.pad(ops.repeat(values, views), [[0, extra]])
     samples = ops.repeat(values[:, :batch], views, axis=1)
     rest = values[:, batch:]
-    if rest.shape[1] == 0:
-        rest = ops.ones((batch, extra), dtype) if others else ops.zeros((batch, extra), dtype)
-    return ops.repeat(ops.concatenate([samples, rest], axis=1), views, axis=0)
+    shape = (batch, extra - ops.shape(rest)[1])
+    filled = ops.ones(shape, dtype) if others else ops.zeros(shape, dtype)
+    return ops.repeat(ops.concatenate([samples, rest, filled], axis=1), views, axis=0)

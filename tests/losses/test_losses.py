@@ -137,6 +137,24 @@ def test_candidate_mask():
     assert_close(NTXent(0.1)(None, VIEWS, candidate_mask=mask), expected)
 
 
+@pytest.mark.parametrize(
+    "loss", [InfoNCE(0.1), InfoNCE(0.1, symmetric=True), NTXent(0.1), InfoNCE(tile_size=3)]
+)
+def test_a_mask_of_samples_lets_all_shared_negatives_be_seen(loss):
+    mask = rng.random((7, 7)) < 0.6
+    np.fill_diagonal(mask, True)
+    negatives = rng.normal(size=(4, 5)).astype("float32")
+    wide = np.concatenate([mask, np.ones((7, 4), bool)], axis=1)
+    expected = to_numpy(loss(None, VIEWS, negatives=negatives, candidate_mask=wide))
+    assert_close(loss(None, VIEWS, negatives=negatives, candidate_mask=mask), expected)
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 8), (6, 7), (7, 11)])
+def test_a_mask_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match="candidate_mask must be .* for a batch of 7"):
+        InfoNCE()(None, VIEWS, candidate_mask=np.ones(shape, bool))
+
+
 def test_no_positive():
     alone = np.array([0, 0, 1, 2, 3, 4, 5])
     single = VIEWS[:, :1]
