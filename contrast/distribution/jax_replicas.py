@@ -9,7 +9,7 @@ step_of_replica = None  # the step of Keras
 
 
 def begin(devices, timeout):
-    """See `contrast.distribution.start`."""
+    """See `contrast.distribution.start`; `timeout` is JAX's own."""
     processes = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1"))
     try:
         if devices is not None:
@@ -27,7 +27,8 @@ def begin(devices, timeout):
         raise ValueError(
             f"devices must be at most the {len(found) // processes} of this process, got {devices}."
         )
-    names = keras.distribution.list_devices()[:wanted]
+    own = [[device for device in found if device.process_index == index] for index in range(processes)]
+    names = [f"{device.platform}:{device.id}" for part in own for device in part[:devices]]
     strategy = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
     return wanted, jax.process_index(), processes, strategy, strategy.scope
 

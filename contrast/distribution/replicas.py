@@ -111,7 +111,8 @@ def start(devices: int | str = AUTO, timeout: float = 600.0) -> Replicas:
         devices: of this process. `"auto"`: all GPUs, or the processor. A number: so many GPUs, or, without a
             GPU, so many virtual devices of the processor, which are not faster but let one try things out. On
             PyTorch a process has one device.
-        timeout: seconds after which a process gives up that waits for another (PyTorch, JAX).
+        timeout: seconds after which a process gives up that waits for another; on TensorFlow and JAX it is
+            theirs.
 
     Raises:
         ValueError: if there are not so many devices, or it is too late to make virtual ones.
