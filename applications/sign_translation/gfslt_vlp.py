@@ -153,7 +153,7 @@ class GFSLTVLP(keras.Model):
             "start_id": language,
             "end_id": END_ID,
             "padding_id": PAD_ID,
-            "max_length": max_length or self.architecture.max_length,
+            "max_length": self.architecture.max_length if max_length is None else max_length,
             "beam_width": beam_width,
             "length_penalty": length_penalty,
         }

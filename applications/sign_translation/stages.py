@@ -86,6 +86,7 @@ def fit_stages(
         architecture = Architecture.small(
             tokenizer.size, shape, max_frames=min(300, max(map(len, clips))), max_length=tokens.shape[1]
         )
+    check_tokens(tokens, architecture)
     fit = StageFit(run, verbose)
     options = {"architecture": architecture, "augmentation": augmentation, "seed": seed, "fit": fit}
     autoencoder = pretrained = report = None
