@@ -1,7 +1,7 @@
 """MLRG: from ragged studies to the findings section of a report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -187,12 +187,15 @@ class MLRG(keras.Model):
             features = self.encode(studies)
         # The last batch is filled up, so that all have one shape.
         batch_size = max(1, min(batch_size, len(studies)))
+        studies = [replace(study, findings=None, facts=()) for study in studies]
         filled = [*studies, *studies[-1:] * (-len(studies) % batch_size)]
         batches = StudyBatches(
             filled, features, self.tokenizer, batch_size, "first", MAX_COMPANIONS,
             max_prompt=self.architecture.max_prompt, absence=self.absence, shuffle=False,
         )  # fmt: skip
-        search = self._search(beam_width, max_length or self.architecture.max_length - 1, length_penalty)
+        if max_length is None:
+            max_length = self.architecture.max_length - 1
+        search = self._search(beam_width, max_length, length_penalty)
         reports = []
         for number in range(len(batches)):
             batch = batches[number]

@@ -1,6 +1,8 @@
 """What is known of a visit: views, the visit before, the indication. Any but one view may be missing."""
 
 import dataclasses
+import itertools
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +42,19 @@ class View:
             check_image(self.image)
         if self.key is None:
             path = isinstance(self.image, str | Path)
-            object.__setattr__(self, "key", str(self.image) if path else f"array {id(self.image)}")
+            object.__setattr__(self, "key", str(self.image) if path else _array_key(self.image))
+
+
+_array_keys: dict[int, str] = {}  # by id, of the arrays that live
+_numbers = itertools.count()
+
+
+def _array_key(array):
+    """A name for an array that no later one has, as `id` alone may."""
+    if id(array) not in _array_keys:
+        _array_keys[id(array)] = f"array {next(_numbers)}"
+        weakref.finalize(array, _array_keys.pop, id(array), None)
+    return _array_keys[id(array)]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,13 @@ def test_unknown_positions_have_a_name_of_their_own():
     ]
 
 
+def test_no_later_array_has_the_name_of_an_earlier_one():
+    pixels = np.zeros((4, 4), "uint8")
+    assert View(pixels).key == View(pixels, "PA").key != View(pixels.copy()).key
+    keys = {View(np.zeros((4, 4), "uint8")).key for _ in range(100)}
+    assert len(keys) == 100
+
+
 def test_prior_image_stands_last():
     one = study(view("a"), view("b"), prior=PriorVisit(view("c")))
     assert [image.key for image in one.images] == ["a", "b", "c"]
