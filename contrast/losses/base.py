@@ -123,6 +123,8 @@ class ContrastiveLoss(keras.losses.Loss):
             )
         with keras.name_scope(self.name):
             y_pred = own = as_views(y_pred)
+            if negatives is not None:
+                negatives = ops.convert_to_tensor(negatives)
             if backend.replica_count() > 1 and not gathered:
                 self._check_no_pairs(y_true, candidate_mask, masks)
                 y_pred, y_true, sample_weight = map(backend.gather, (y_pred, y_true, sample_weight))
@@ -232,7 +234,7 @@ class ContrastiveLoss(keras.losses.Loss):
             )
 
     def _negatives(self, negatives, y_pred):
-        negatives = ops.cast(ops.convert_to_tensor(negatives), "float32")
+        negatives = ops.cast(negatives, "float32")
         batch, dim = y_pred.shape[0], y_pred.shape[-1]
         if not (agree(negatives.shape, (None, dim)) or agree(negatives.shape, (batch, None, dim))):
             raise ValueError(

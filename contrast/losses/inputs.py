@@ -9,7 +9,7 @@ from contrast.typing import Tensor
 
 
 def integer_ids(ids: Tensor | None, batch: int | None, name: str = "y_true") -> Tensor | None:
-    """Ids as int tensor `(batch,)`, or `None`; errors that say what is wrong otherwise."""
+    """Ids as tensor `(batch,)` of at least 32 bits, or `None`; errors that say what is wrong otherwise."""
     if ids is None:
         return None
     kind = np.asarray(ids).dtype.kind if isinstance(ids, list | tuple | np.ndarray) else None
@@ -22,6 +22,8 @@ def integer_ids(ids: Tensor | None, batch: int | None, name: str = "y_true") -> 
     ids = _tensor(ids)
     if len(ids.shape) == 2 and ids.shape[1] == 1:
         ids = ops.squeeze(ids, 1)
+    if "8" in dtype or "16" in dtype:
+        ids = ops.cast(ids, "int32")  # -1, which a queue gives to what has no id, would be a class in uint8
     if not agree(ids.shape, (batch,)):
         raise ValueError(f"{name} must have shape ({batch},), one id a sample, got {tuple(ids.shape)}.")
     return ids

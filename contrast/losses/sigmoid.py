@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from contrast.losses.base import ContrastiveLoss, check_choice
-from contrast.losses.negatives import with_negatives
+from contrast.losses.negatives import References, with_negatives
 from contrast.ops import TILE_SIZE, Pairs, pairwise_sigmoid
 from contrast.typing import Tensor, TileSize
 
@@ -66,7 +66,10 @@ class SigmoidContrastive(ContrastiveLoss):
         y_pred: Tensor,
         negatives: Tensor | None = None,
         candidate_mask: Tensor | None = None,
+        references: References | None = None,
     ) -> tuple[Tensor, Tensor | None]:
+        if references is not None:
+            raise ValueError(f"{self.name} takes no references; give them as negatives.")
         if y_pred.shape[1] != 2:
             raise ValueError(
                 f"{self.name} needs two views, queries and keys, got y_pred of shape {tuple(y_pred.shape)}."

@@ -211,6 +211,14 @@ def test_nan_and_infinity_are_not_hidden(loss_class):
         assert not np.isfinite(to_numpy(loss_class()(None, views)))
 
 
+def test_small_integers_have_no_id_for_what_a_queue_has_none_for():
+    """-1 as uint8 would be 255."""
+    last = np.array([255, 255, 1, 2, 3, 4, 5])
+    references = (rng.normal(size=(3, 5)).astype("float32"), np.array([-1, 1, -1]), None)
+    expected = to_numpy(SupervisedContrastive()(last, VIEWS, references=references))
+    assert_close(SupervisedContrastive()(last.astype("uint8"), VIEWS, references=references), expected)
+
+
 def test_large_ids_are_told_apart():
     """Ids beyond float32's integers."""
     near = np.array([2**24, 2**24 + 1, 2**24, 2**24 + 1, 5, 6, 7])

@@ -142,6 +142,9 @@ def test_memory_of_another_loss_is_refused():
     memory = losses.CrossBatchMemory(losses.NPairs(), 16, 5)
     with pytest.raises(ValueError, match="takes no negatives, references"):
         memory(IDS, VIEWS)
+    memory = losses.CrossBatchMemory(losses.SigmoidContrastive(), 16, 5)
+    with pytest.raises(ValueError, match="takes no references"):
+        memory(IDS, VIEWS)
     with pytest.raises(ValueError, match="does not fit into a queue"):
         losses.CrossBatchMemory(losses.Circle(), 8, 5)(IDS, VIEWS)
 
