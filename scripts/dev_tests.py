@@ -73,6 +73,8 @@ class Run:
             OMP_NUM_THREADS=self.threads,
             TF_NUM_INTRAOP_THREADS=self.threads,
             TF_NUM_INTEROP_THREADS=self.threads,
+            # tests compile more than they compute
+            JAX_DISABLE_MOST_OPTIMIZATIONS="1",
             # what JAX has compiled once is read back by the next run
             JAX_COMPILATION_CACHE_DIR=str(LOGS / "jax"),
             JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
