@@ -241,8 +241,12 @@ class SeveralSeeds(typer.core.TyperCommand):
 def reproduce(
     task: Task,
     paper: Paper = None,
-    seeds: Annotated[list[int], typer.Option(min=0, help="For example: --seeds 0 1 2")] = [0, 1, 2],  # noqa: B006
-    fast: Annotated[bool, typer.Option("--fast", help="Tiny runs that only show that it works.")] = False,
+    seeds: Annotated[
+        list[int] | None, typer.Option(min=0, help="For example: --seeds 0 1 2, which is the default.")
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Tiny runs that only show that it works; of seed 0 unless told.")
+    ] = False,
     file: Annotated[Path | None, typer.Option("--json", help="Also write the results there.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted experiment of --json.")
@@ -258,6 +262,7 @@ def reproduce(
     """
     from applications.environment import check_backend, compilations_kept, load_keras, versions
 
+    seeds = seeds or ([0] if fast else [0, 1, 2])
     with requests_explained(), missing_packages_explained():
         row = built(task, paper, "claims")
         backend = check_backend()

@@ -320,9 +320,10 @@ def test_reproduce_takes_seeds_both_ways_and_writes_json(toys, tmp_path, seeds, 
     assert "observation: does not hold: aside" in result.stdout
 
 
-def test_reproduce_takes_three_seeds_by_default(toys, tmp_path):
-    assert contrast("reproduce", "toys", "--json", tmp_path / "results.json").exit_code == 0
-    assert json.loads((tmp_path / "results.json").read_text())[0]["seeds"] == [0, 1, 2]
+@pytest.mark.parametrize(("options", "seeds"), [([], [0, 1, 2]), (["--fast"], [0])])
+def test_reproduce_takes_three_seeds_by_default_and_a_quick_look_takes_one(toys, tmp_path, options, seeds):
+    assert contrast("reproduce", "toys", *options, "--json", tmp_path / "results.json").exit_code == 0
+    assert json.loads((tmp_path / "results.json").read_text())[0]["seeds"] == seeds
 
 
 def test_an_interrupted_experiment_is_resumed(toys, tmp_path):
