@@ -62,7 +62,8 @@ def test_one_sided_log_sum_exp_and_gradient(case):
     statistics = row_statistics(rows, None, pairs_of_two(), tile_size=4)
     np.testing.assert_allclose(to_numpy(statistics.log_candidates), values, rtol=1e-5, atol=1e-5)
     _, (gradient,) = backend.value_and_grad(lambda x: weighted(x, None, pairs_of_two(), 4), rows)
-    assert_close(gradient, left + right, 1e-4)
+    # Where lengths differ so much, logits reach a million, and float32 rounds them to 0.06.
+    assert_close(gradient, left + right, 1e-3 if case == "lengths" else 1e-4)
 
 
 @pytest.mark.parametrize("case", ["bounded", "far apart"])
