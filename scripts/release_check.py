@@ -59,7 +59,7 @@ IMPORTS = """
 import importlib, pkgutil
 for top in ("contrast", "applications"):
     for module in pkgutil.walk_packages(importlib.import_module(top).__path__, top + "."):
-        if not module.name.endswith(("jax_backend", "torch_backend")):
+        if not module.name.split(".")[-1].startswith(("jax_", "torch_")):
             importlib.import_module(module.name)
 """
 
