@@ -282,7 +282,7 @@ def reproduce(
     from applications.tables import format_table
 
     results, kept = [], None
-    with missing_packages_explained(), compilations_kept():
+    with missing_packages_explained(), compilations_kept(quick=fast):
         load_keras()
         if file is not None:
             request = {"task": row.task, "paper": row.paper, "fast": fast, "backend": backend}

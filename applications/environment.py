@@ -99,23 +99,29 @@ def load_keras(seed: int = 0) -> None:
 
 
 @contextmanager
-def compilations_kept() -> Iterator[None]:
+def compilations_kept(quick: bool = False) -> Iterator[None]:
     """In the block JAX, also in processes started there, compiles equal functions once.
 
     An experiment makes the same model for each of its arms, and JAX would compile it each time. It keeps what
     it compiled in a temporary folder, or in the one that `JAX_COMPILATION_CACHE_DIR` names. To be entered
     before JAX is loaded.
+
+    Args:
+        quick: compile without costly optimisations, for what computes next to nothing.
     """
-    name = "JAX_COMPILATION_CACHE_DIR"
-    if chosen_backend()[0] != "jax" or os.environ.get(name):
+    folder, plain = "JAX_COMPILATION_CACHE_DIR", "JAX_DISABLE_MOST_OPTIMIZATIONS"
+    if chosen_backend()[0] != "jax":
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="keras-contrast-jax-", ignore_cleanup_errors=True) as folder:
-        os.environ[name] = folder
+    with tempfile.TemporaryDirectory(prefix="keras-contrast-jax-", ignore_cleanup_errors=True) as made:
+        wanted = {folder: made} | ({plain: "1"} if quick else {})
+        added = {name: value for name, value in wanted.items() if not os.environ.get(name)}
+        os.environ |= added
         try:
             yield
         finally:
-            del os.environ[name]
+            for name in added:
+                del os.environ[name]
 
 
 @contextmanager

@@ -105,9 +105,12 @@ def test_what_jax_compiles_is_kept_while_an_experiment_runs(backend, monkeypatch
 def test_the_users_own_folder_of_compilations_is_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
-    with compilations_kept():
+    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS", raising=False)
+    with compilations_kept(quick=True):
         assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path)
+        assert os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
     assert tmp_path.is_dir()
+    assert "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ
 
 
 def test_what_libraries_print_is_shown_after_an_error_only(capfd):
