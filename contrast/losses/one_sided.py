@@ -57,7 +57,7 @@ class OneSided(ContrastiveLoss):
             positive_mask=_over_views(positive_mask, batch, views, total, "bool"),
             positive_weights=_over_views(positive_weights, batch, views, total, "float32"),
             candidate_mask=with_references(
-                _over_views(candidate_mask, batch, views, known, "bool", others=True), references, known
+                _over_views(candidate_mask, batch, views, known, "bool"), references, known
             ),
         )
         if references is None and (negatives is None or own_negatives):
@@ -66,10 +66,10 @@ class OneSided(ContrastiveLoss):
         return ops.reshape(losses, (-1, views)), ops.reshape(counts, (-1, views))
 
 
-def _over_views(values, batch, views, columns, dtype, others=False):
+def _over_views(values, batch, views, columns, dtype):
     """Values `(batch, batch)`, `(batch, batch + n)` or `(batch,)` by sample, as values by view.
 
-    Columns of which nothing is said have the value `others`.
+    Columns of which nothing is said have the value 0.
     """
     if values is None:
         return None
@@ -79,6 +79,5 @@ def _over_views(values, batch, views, columns, dtype, others=False):
         return ops.pad(ops.repeat(values, views), [[0, extra]])
     samples = ops.repeat(values[:, :batch], views, axis=1)
     rest = values[:, batch:]
-    shape = (batch, extra - ops.shape(rest)[1])
-    filled = ops.ones(shape, dtype) if others else ops.zeros(shape, dtype)
+    filled = ops.zeros((batch, extra - ops.shape(rest)[1]), dtype)
     return ops.repeat(ops.concatenate([samples, rest, filled], axis=1), views, axis=0)
