@@ -162,3 +162,14 @@ def test_ragged_and_wrong_input(model):
         MLRG(TINY).report(STUDIES[:1], features=FEATURES)
     with pytest.raises(ValueError, match="beam_width"):
         model.report(STUDIES[:1], beam_width=0, features=FEATURES)
+    with pytest.raises(ValueError, match="max_length"):
+        model.report(STUDIES[:1], max_length=0, features=FEATURES)
+
+
+def test_the_findings_of_a_study_are_not_read(model, monkeypatch):
+    def read(*given, **options):
+        raise AssertionError("the findings were encoded")
+
+    monkeypatch.setattr(type(TOKENIZER), "encode_findings", read)
+    assert STUDIES[0].findings
+    assert len(model.report(STUDIES[:1], features=FEATURES)) == 1

@@ -183,6 +183,11 @@ def test_bad_clips(model, clips, words):
         model.translate(clips)
 
 
+def test_no_length_is_not_the_default(model):
+    with pytest.raises(ValueError, match="max_length"):
+        model.translate([np.zeros((4, 6), "float32")], max_length=0)
+
+
 def test_no_tokenizer():
     with pytest.raises(ValueError, match="needs a tokenizer"):
         new_model(GFSLTVLP(TINY), np.ones((1, 8))).translate(clips_of(3))
