@@ -9,7 +9,7 @@ measured one after the other, each in a process of its own, and shown side by si
 
 import argparse
 
-from benchmarks.sign_translation import run, seconds
+from benchmarks.side_by_side import run, seconds
 
 VOCABULARY, IMAGE_TOKENS = 160, 18
 
