@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -160,6 +161,8 @@ def train_arms(
     import keras
     from tqdm import tqdm
 
+    from contrast.backend import untraced
+
     runs: dict[str, list[ArmResult]] = {arm.name: [] for arm in claim.arms}
     spent = 0.0
     with tqdm(total=len(claim.arms) * len(seeds), desc=f"{claim.paper} on {claim.corpus}", unit="run") as bar:
@@ -174,7 +177,8 @@ def train_arms(
                     began = time.monotonic()
                     keras.utils.clear_session()
                     keras.utils.set_random_seed(seed)
-                    result = arm.run(seed=seed, fast=fast)
+                    with untraced() if fast else nullcontext():
+                        result = arm.run(seed=seed, fast=fast)
                     if kept is not None:
                         kept.add(claim, arm.name, seed, result, time.monotonic() - began)
                 _check_metrics(claim, arm, seed, result, runs)

@@ -97,17 +97,18 @@ def in_process(
 
 
 def interleaved(
-    functions: dict[str, Callable[[], object]], repetitions: int, clock=time.process_time
+    functions: dict[str, Callable[[], object]], repetitions: int, clock=time.process_time, warm: bool = False
 ) -> dict:
     """The least seconds of each function, which take turns: what else the machine does meets all.
 
     Args:
-        functions: each waits until its work is done. The first round, which compiles, is not counted.
+        functions: each waits until its work is done.
         repetitions: rounds that count, at least 1.
         clock: the processor's time of this process by default; on an accelerator `time.perf_counter`.
+        warm: whether all have run before; otherwise the first round, which compiles, does not count.
     """
     best = dict.fromkeys(functions, float("inf"))
-    for repetition in range(repetitions + 1):
+    for repetition in range(warm, repetitions + 1):
         for name, function in functions.items():
             started = clock()
             function()

@@ -129,7 +129,7 @@ def measure(
     before = used_memory(device)
     value, _ = step()
     grown = used_memory(device) - before
-    seconds = common.interleaved({name: step}, repetitions, clock)[name]
+    seconds = common.interleaved({name: step}, repetitions, clock, warm=True)[name]
     return {"seconds": seconds, "extra_mb": grown, "value": value}
 
 

@@ -15,7 +15,7 @@ from applications.report_generation.image_features import ImageFeatures, encode_
 from applications.report_generation.recipes import PretrainingRecipe
 from applications.report_generation.retrieval import report_recall
 from applications.report_generation.stages import fit_image_encoder, fit_pretraining
-from applications.report_generation.study import Study, without
+from applications.report_generation.study import MAX_COMPANIONS, Study, without
 from applications.report_generation.text import ReportTokenizer, study_texts
 from applications.report_generation.training import small_architecture
 
@@ -23,7 +23,8 @@ from applications.report_generation.training import small_architecture
 class Setting(NamedTuple):
     """How many patients of each kind, how many epochs of each stage, and most tokens of texts.
 
-    `max_length` is that of reports, `max_texts` that of facts and of prompts.
+    `max_length` is that of reports, `max_texts` that of facts and of prompts. `slots` are those of
+    `StudyBatches`; given, arms that lack images share what is compiled for those that have them.
     """
 
     train: int = 1000
@@ -38,10 +39,11 @@ class Setting(NamedTuple):
     candidates: int = 256
     max_length: int = 64
     max_texts: int = 48
+    slots: int | None = None
 
 
 FULL = Setting()
-FAST = Setting(12, 4, 4, 12, 1, 1, 1, 2, 1, 8, 12, 24)
+FAST = Setting(12, 4, 4, 12, 1, 1, 1, 2, 1, 8, 12, 24, MAX_COMPANIONS)
 
 
 class Corpus(NamedTuple):
@@ -117,6 +119,7 @@ def seed_first_stage(seed, fast, missing, temperature) -> FirstStage:
         recipe,
         architecture=corpus.architecture,
         features=corpus.features,
+        slots=setting.slots,
         seed=seed,
     )
     seconds = time.monotonic() - started

@@ -157,7 +157,8 @@ def _write(*, seed, fast, pretrain=True, budget="second", missing=(), absence="t
     watch = ReportScores(validation, corpus.features, report_scores, ("ce_f1", "bleu_4"), setting.every)
     recipe = ReportRecipe.small(getattr(setting, budget), batch_size=min(32, len(train) // 2))
     started = time.monotonic()
-    fit_reports(model, train, recipe, features=corpus.features, seed=seed, callbacks=[watch])
+    options = {"features": corpus.features, "slots": setting.slots, "callbacks": [watch]}
+    fit_reports(model, train, recipe, **options, seed=seed)
     seconds += time.monotonic() - started
 
     scores = _scores(model, corpus, test)

@@ -135,17 +135,19 @@ def fit_pretraining(
     architecture: Architecture,
     features: ImageFeatures,
     validation=(),
+    slots=None,
     seed=0,
     fit=None,
     **options,
 ) -> MLRGPretraining:
-    """Stage 1; `options` are arguments of `MLRGPretraining`."""
+    """Stage 1; `slots` are those of `StudyBatches`, and `options` arguments of `MLRGPretraining`."""
     if len(studies) < 2:
         raise ValueError(f"studies must be at least two in stage 1, got {len(studies)}.")
-    batches = batches_of(studies, features, tokenizer, recipe, architecture, seed=seed, drop_remainder=True)
+    parts = (features, tokenizer, recipe, architecture)
+    batches = batches_of(studies, *parts, slots=slots, seed=seed, drop_remainder=True)
     model = MLRGPretraining(architecture, recipe.temperature, name="stage_one", **options)
     new_model(model).compile(recipe.optimizer())
-    held_out = _validation(validation, features, tokenizer, recipe, architecture)
+    held_out = _validation(validation, *parts, slots=slots)
     watch = plateau_callbacks(recipe, "val_loss", "min") if held_out else []
     (fit or StageFit())(model, batches, "pretraining", recipe.epochs, watch, **held_out)
     return model
@@ -158,13 +160,14 @@ def fit_reports(
     *,
     features: ImageFeatures,
     validation=(),
+    slots=None,
     seed=0,
     callbacks=(),
     fit=None,
 ) -> MLRG:
-    """Stage 2, from the weights that the model has."""
+    """Stage 2, from the weights that the model has; `slots` are those of `StudyBatches`."""
     sizes = model.architecture
-    options = {"absence": model.absence}
+    options = {"absence": model.absence, "slots": slots}
     batches = batches_of(studies, features, model.tokenizer, recipe, sizes, seed=seed, **options)
     model.compile(recipe.optimizer())
     held_out = _validation(validation, features, model.tokenizer, recipe, sizes, **options)

@@ -9,6 +9,7 @@ Every backend module defines the same functions:
 - `map_chunks(function, weights, state, parts)`: a function of chunks of rows, whose backward computes each
   chunk once more;
 - `compiled(function, variables)`: the function compiled, without gradients, for inference;
+- `untraced()`: a block in which functions of TensorFlow are not traced, for what runs a few steps only;
 - `two_gradient_step(model, ascend)`: a training step whose gradient is taken at other weights;
 - `has_accelerator()`: whether tensors lie on a GPU or TPU unless told otherwise;
 - `replica_count()` and `replica_index()`: on how many replicas the current step runs, and which one this is;
@@ -38,6 +39,7 @@ match keras.backend.backend():
             set_at,
             set_random_state,
             two_gradient_step,
+            untraced,
             value_and_grad,
         )
     case "jax":
@@ -54,6 +56,7 @@ match keras.backend.backend():
             set_at,
             set_random_state,
             two_gradient_step,
+            untraced,
             value_and_grad,
         )
     case "torch":
@@ -70,6 +73,7 @@ match keras.backend.backend():
             set_at,
             set_random_state,
             two_gradient_step,
+            untraced,
             value_and_grad,
         )
     case other:
@@ -125,5 +129,6 @@ __all__ = [
     "set_at",
     "set_random_state",
     "two_gradient_step",
+    "untraced",
     "value_and_grad",
 ]

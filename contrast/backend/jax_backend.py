@@ -1,5 +1,7 @@
 """JAX bodies of `contrast.backend`."""
 
+from contextlib import nullcontext
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -62,6 +64,11 @@ def compiled(function, variables):
             return function(*tensors)
 
     return lambda *tensors: pure([variable.value for variable in variables()], *tensors)
+
+
+def untraced():
+    """A block in which nothing is different: operation by operation JAX would compile each of them."""
+    return nullcontext()
 
 
 def two_gradient_step(model, ascend):

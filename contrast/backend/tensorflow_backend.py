@@ -1,5 +1,7 @@
 """TensorFlow bodies of `contrast.backend`."""
 
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
 
@@ -165,6 +167,17 @@ def compiled(function, variables):
         The compiled function.
     """
     return tf.function(function, autograph=False)
+
+
+@contextmanager
+def untraced():
+    """In the block functions run operation by operation, which spares small models the cost of tracing."""
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def two_gradient_step(model, ascend):

@@ -1,6 +1,6 @@
 """PyTorch bodies of `contrast.backend`."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import keras
 import torch
@@ -78,6 +78,11 @@ def compiled(function, variables):
     See `contrast.backend.tensorflow_backend.compiled` for the arguments.
     """
     return torch.no_grad()(function)
+
+
+def untraced():
+    """A block in which nothing is different: nothing is traced outside of it either."""
+    return nullcontext()
 
 
 def two_gradient_step(model, ascend):
