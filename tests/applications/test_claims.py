@@ -79,6 +79,7 @@ def test_only_checks_of_kind_claim_fail_the_command():
     assert failed_claims([result]) == []
     broken = make_claim(checks=[Check("never", lambda result: False), Check("always", lambda result: True)])
     assert failed_claims([result, reproduce(broken, seeds=[0])]) == ["never"]
+    assert failed_claims([reproduce(broken, seeds=[0], fast=True)]) == []
 
 
 def test_a_result_that_is_not_finite_fails_its_check_and_stays_valid_json():

@@ -316,8 +316,8 @@ def test_reproduce_takes_seeds_both_ways_and_writes_json(toys, tmp_path, seeds, 
     assert written["fast"] is True
     assert written["arms"]["full"]["accuracy"]["values"] == [0.25, 2.25]
     assert "1.250 ± 1.414" in result.stdout
-    assert "claim: holds: it works" in result.stdout
-    assert "observation: does not hold: aside" in result.stdout
+    assert "claim: not judged: it works" in result.stdout
+    assert "observation: not judged: aside" in result.stdout
 
 
 @pytest.mark.parametrize(("options", "seeds"), [([], [0, 1, 2]), (["--fast"], [0])])
@@ -353,7 +353,11 @@ def test_a_claim_that_does_not_hold_has_its_own_status(toys, tmp_path):
     toys.claims = make_claims(holds=False)
     result = contrast("reproduce", "toys", "--json", tmp_path / "results.json")
     assert result.exit_code == 3
+    assert "claim: does not hold: it works" in result.stdout
     assert "The claim does not hold: it works" in result.stderr
+    quick = contrast("reproduce", "toys", "--fast")
+    assert quick.exit_code == 0, "a quick look proves nothing, for or against"
+    assert "does not hold" not in quick.output
     assert (tmp_path / "results.json").exists()
 
 

@@ -73,11 +73,16 @@ def test_what_is_not_finite_is_shown_as_such(missing):
 
 
 def test_the_terminal_table_tells_everything():
-    lines = format_table(make_result(fast=True)).splitlines()
-    about = "points | lines (jax 1.2, Keras 3.4; seeds 0 1; 12 s; fast: "
-    assert lines[0].startswith(f"face_naming / secla: {about}")
+    lines = format_table(make_result()).splitlines()
+    assert lines[0] == "face_naming / secla: points | lines (jax 1.2, Keras 3.4; seeds 0 1; 12 s)"
     assert lines[2].index("accuracy") == lines[4].index("0.550")
     assert lines[-2:] == ["claim: holds: full > plain", "observation: does not hold: below <1>"]
+
+
+def test_a_fast_run_says_so_and_is_not_judged():
+    lines = format_table(make_result(fast=True)).splitlines()
+    assert "12 s; fast: it shows that the experiment runs, and nothing else" in lines[0]
+    assert lines[-2:] == ["claim: not judged: full > plain", "observation: not judged: below <1>"]
 
 
 def test_the_markdown_table_is_whole_and_escaped():
