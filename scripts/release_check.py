@@ -84,6 +84,7 @@ class Walk:
         hidden = ("PYTHONPATH", "KERAS_BACKEND", "KERAS_HOME", "CONTRAST_VENV", "VIRTUAL_ENV")
         self.environment = {name: value for name, value in os.environ.items() if name not in hidden}
         self.environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": str(folder / "keras")}
+        self.environment |= {"CONTRAST_CACHE": str(folder / "cache")}
 
     def run(self, *command: str | Path, cwd: Path | None = None, **variables: str) -> str:
         """Standard output of a command; its whole output is shown if it fails."""
@@ -244,6 +245,8 @@ def main(arguments: list[str]) -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="contrast-release-"))
     folder.mkdir(parents=True, exist_ok=True)
     print(f"Working in {folder}.", flush=True)
+    # Begun in the background of a shell this would ignore Ctrl+C, and so would the demos, which end by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     walk, times = Walk(folder.resolve()), []
     try:
         for step in [step for step in STEPS if step in (options.steps or STEPS)]:
