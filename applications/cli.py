@@ -150,7 +150,7 @@ def train(
             typer.echo(f"{output} holds a finished run; there is nothing to resume.")
             return
         backend = check_backend()
-        devices = distributed.checked_devices(distribute, task)
+        devices = distributed.checked_devices(distribute)
         output = output or default_path(task)
         processes = distributed.needs_processes(devices, backend)
         if processes:

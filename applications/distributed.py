@@ -18,25 +18,18 @@ if TYPE_CHECKING:
     from contrast.distribution import Replicas
 
 AUTO = "auto"
-# Losses of these tasks gather the samples of all replicas; those of others are sums over a replica's own.
-TASKS = ("schemes", "metric_learning")
 
 
-def checked_devices(distribute: str | None, task: str) -> str | int | None:
+def checked_devices(distribute: str | None) -> str | int | None:
     """`"auto"`, a number, or `None` where nothing is to be distributed.
 
     Raises:
-        ValueError: if it is none of these, or the task is not made for several devices.
+        ValueError: if it is none of these.
     """
     if distribute is None:
         return None
     if distribute != AUTO and (not distribute.isdecimal() or int(distribute) < 1):
         raise ValueError(f"--distribute must be {AUTO} or a number of devices from 1, got {distribute}.")
-    if task not in TASKS:
-        raise ValueError(
-            f"{task} does not train on several devices: its loss would compare the samples of each device "
-            f"only among themselves. --distribute works for {', '.join(TASKS)}; train {task} without it."
-        )
     return AUTO if distribute == AUTO else int(distribute)
 
 
@@ -117,7 +110,8 @@ class DistributedRun(RunFolder):
 
     def fit(self, model: "keras.Model", data: "keras.utils.PyDataset", **options) -> dict[str, list[float]]:
         """As `RunFolder.fit`; `data` are the batches of all replicas together."""
-        return super().fit(self.replicas.prepare(model), self.replicas.batches(data), **options)
+        batches = self.replicas.batches(data, drop_rows=True)
+        return super().fit(self.replicas.prepare(model), batches, **options)
 
 
 class Follower(DistributedRun):

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from contrast import backend
 from contrast.losses import SupervisedContrastive
 from contrast.ops.soft_aggregation import soft_aggregation_weights
 
@@ -38,11 +39,12 @@ def unilateral_loss(z, ids, temperature=0.5, soft=False, soft_temperature=0.5, p
     (1 unless `soft`),
     $$\ell(x) = -\frac{1}{\sum_{p \in P_x} w_p} \sum_{p \in P_x} w_p \log
     \frac{e^{z_x \cdot z_p / \tau}}{\sum_{u \ne x} e^{z_x \cdot z_u / \tau}},$$
-    and the loss is the mean over all anchors. An anchor without a positive counts as 0.
+    and the loss is the mean over all anchors, those of all replicas. An anchor without a positive counts as 0.
 
     Args:
         z: float tensor `(views, dim)`, scaled to unit length here.
-        ids: int tensor `(views,)` as `unilateral_ids` makes it: at least 0 for normal views.
+        ids: int tensor `(views,)` as `unilateral_ids` makes it: at least 0 for normal views; a number below 0
+            means another shifted image on each replica.
         temperature: the positive float $\tau$.
         soft: weigh the positives of normal anchors by `contrast.ops.soft_aggregation_weights`, constants
             to the gradient, so that a view that misses the object attracts less.
@@ -57,11 +59,13 @@ def unilateral_loss(z, ids, temperature=0.5, soft=False, soft_temperature=0.5, p
         logarithm, where they would be additive constants; here they stand outside.
     """
     loss = SupervisedContrastive(temperature, no_positive="zero", reduction="none")
+    ids = ops.cast(ids, "int32")
+    z, ids = map(backend.gather, (z, ops.where(ids < 0, ids - backend.rows_before(z), ids)))
     if not soft:
-        return ops.mean(loss(ids, z[:, None]))
+        return ops.mean(loss(ids, z[:, None], gathered=True))
     normal = ops.greater_equal(ids, 0)
     weights = soft_aggregation_weights(z, normal, soft_temperature, ids)
-    each = loss(ids, z[:, None], pair_weights=ops.where(normal, weights, 1.0))
+    each = loss(ids, z[:, None], pair_weights=ops.where(normal, weights, 1.0), gathered=True)
     if not pairwise:
         return ops.mean(each)
     normal = ops.cast(normal, "float32")

@@ -14,6 +14,7 @@ from applications.face_naming.matching import match_known_names
 from applications.face_naming.secla import SECLA, Recipe
 from applications.face_naming.training import training_photos
 from applications.runs import RunFolder, StageFit
+from contrast import backend
 from contrast.losses import diagonal_cross_entropy, total_loss
 
 TERMS = ("alignment", "consistency")
@@ -107,6 +108,8 @@ class SECLAB(SECLA):
         item_faces = ops.concatenate([is_matched, ops.ones_like(is_matched[:, :1])], axis=1)
         item_names = ops.logical_or(is_matched, _last_real(name_mask))
         valid = ops.any(is_matched, axis=1)
+        items = (matched, bank, names, item_faces, item_names, valid)
+        matched, bank, names, item_faces, item_names, valid = map(backend.gather, items)
         if "alignment" in self.terms:
             for similarity in bootstrapped_similarities(
                 matched / self.score_temperature, bank / self.score_temperature, names, item_faces, item_names

@@ -7,7 +7,14 @@ from applications.report_generation.architecture import as_architecture
 from applications.report_generation.image_side import ImageSide
 from applications.report_generation.text import PAD_ID
 from applications.report_generation.text_side import TextSide
-from contrast.losses import InfoNCE, SupervisedContrastive, token_alignment_loss, total_loss
+from contrast import backend
+from contrast.losses import (
+    InfoNCE,
+    SupervisedContrastive,
+    reported_loss,
+    token_alignment_loss,
+    total_loss,
+)
 
 
 @keras.saving.register_keras_serializable(package="report_generation")
@@ -85,18 +92,17 @@ class MLRGPretraining(keras.Model):
         losses = {"alignment_loss": self.alignment(ops.cast(x["ids"], "int32"), pair)}
         if self.view_loss is not None:
             losses["view_loss"] = self.view_loss(*view_groups(x["groups"], y_pred["views"]))
-        mean = None
         if self.token_weight:
-            mean = self.token_weight * token_alignment_loss(
+            aligned = token_alignment_loss(
                 y_pred["text_tokens"],
                 y_pred["image_tokens"],
                 ops.not_equal(x["facts"], PAD_ID),
                 temperature=self.token_temperature,
             )
-            self.trackers["token_loss"].update_state(mean)
+            losses["token_loss"] = self.token_weight * aligned / backend.replica_count()
         for name, loss in losses.items():
-            self.trackers[name].update_state(loss)
-        return total_loss(self, mean=mean, loss=sum(losses.values()))
+            self.trackers[name].update_state(reported_loss(loss))
+        return total_loss(self, loss=sum(losses.values()))
 
     def get_config(self):
         return {
@@ -118,8 +124,8 @@ def view_groups(groups, views):
 
     Returns:
         Ids `(batch * images,)` and embeddings `(batch * images, 1, dim)`; an image that takes no part is
-        alone with its id, so that `no_positive="drop"` leaves it out.
+        alone with its id, on all replicas, so that `no_positive="drop"` leaves it out.
     """
     groups = ops.reshape(ops.cast(groups, "int32"), (-1,))
-    alone = -1 - ops.arange(ops.shape(groups)[0], dtype="int32")
+    alone = -1 - ops.arange(ops.shape(groups)[0], dtype="int32") - backend.rows_before(groups)
     return ops.where(groups < 0, alone, groups), ops.reshape(views, (-1, 1, views.shape[-1]))

@@ -10,7 +10,7 @@ from applications.sign_translation.text import PAD_ID
 from contrast import backend
 from contrast.decoding import SequenceCrossEntropy, last_tokens, shift_right
 from contrast.layers import Temperature
-from contrast.losses import SoftTargetContrastive, total_loss
+from contrast.losses import SoftTargetContrastive, reported_loss, total_loss
 
 SAME_SENTENCE = ("negative", "ignore")
 
@@ -128,14 +128,15 @@ class VLP(keras.Model):
         tokens = ops.cast(x["tokens"], "int32")
         same = None
         if self.same_sentence == "ignore":
-            same = ops.all(ops.equal(tokens[:, None], tokens[None]), axis=2)
+            all_tokens = backend.gather(tokens)
+            same = ops.all(ops.equal(all_tokens[:, None], all_tokens[None]), axis=2)
         loss = clip_sentence_loss(
             y_pred["clips"], y_pred["sentences"], self.temperature, self.sharpness, same
         )
-        self.contrast_loss.update_state(loss)
+        self.contrast_loss.update_state(reported_loss(loss))
         if self.decoder is not None:
             restored = self.sequence_loss(tokens, y_pred["logits"])
-            self.restoration_loss.update_state(restored)
+            self.restoration_loss.update_state(reported_loss(restored))
             loss = loss + self.restoration_weight * restored
         return total_loss(self, loss=loss)
 
@@ -163,14 +164,15 @@ def clip_sentence_loss(clips, sentences, temperature, sharpness=10.0, same_sente
     With cosines over temperature $A$ and target rows $P = \mathrm{softmax}(\gamma I)$,
     $$L_s = \tfrac12 \mathrm{KL}(P \| \mathrm{softmax}(A))
     + \tfrac12 \mathrm{KL}(P \| \mathrm{softmax}(A^T)),$$
-    means over the rows: InfoNCE with a light label smoothing, less the constant entropy of $P$.
+    means over the rows: InfoNCE with a light label smoothing, less the constant entropy of $P$. The batch is
+    that of all replicas.
 
     Args:
-        clips, sentences: vectors `(batch, dim)`.
+        clips, sentences: vectors `(batch, dim)` of this replica.
         temperature: a positive float or a `Temperature`.
         sharpness: $\gamma$; infinite: InfoNCE itself.
-        same_sentence: bool `(batch, batch)`: pairs that are neither positive nor negative, besides the
-            diagonal; `None`: all others are negatives.
+        same_sentence: bool `(batch, batch)` of the batch of all replicas: pairs that are neither positive nor
+            negative, besides the diagonal; `None`: all others are negatives.
 
     Returns:
         A float32 scalar; divided by the number of replicas, as losses are.
@@ -182,6 +184,7 @@ def clip_sentence_loss(clips, sentences, temperature, sharpness=10.0, same_sente
     >>> float(clip_sentence_loss(vectors, vectors, temperature=0.1)) < 1e-3
     True
     """
+    clips, sentences = backend.gather(clips), backend.gather(sentences)
     batch = ops.shape(clips)[0]
     targets, candidates, entropy = ops.eye(batch, dtype="float32"), None, 0.0
     if same_sentence is not None:
@@ -194,7 +197,8 @@ def clip_sentence_loss(clips, sentences, temperature, sharpness=10.0, same_sente
         entropy = -ops.mean(ops.sum(targets * ops.log_softmax(logits), axis=1))
     loss = SoftTargetContrastive(temperature)
     both = [
-        loss(targets, pair, candidate_mask=candidates) for pair in ((clips, sentences), (sentences, clips))
+        loss(targets, pair, candidate_mask=candidates, gathered=True)
+        for pair in ((clips, sentences), (sentences, clips))
     ]
     return 0.5 * (both[0] + both[1]) - entropy / backend.replica_count()
 

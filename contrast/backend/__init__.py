@@ -14,6 +14,7 @@ Every backend module defines the same functions:
 - `has_accelerator()`: whether tensors lie on a GPU or TPU unless told otherwise;
 - `replica_count()` and `replica_index()`: on how many replicas the current step runs, and which one this is;
 - `gather(x)`: the rows of all replicas, with their gradients; `own_rows(gathered, x)`: those of this replica;
+- `rows_before(x)`: how many rows of the gathered tensor stand before this replica's;
 - `mean_over_replicas(x)`: the mean of what each replica has;
 - `random_state()` and `set_random_state(state)`: what the backend itself draws random numbers from, as a dict
   of NumPy arrays.
@@ -104,9 +105,15 @@ def own_rows(gathered: Tensor, x: Tensor) -> Tensor:
     """Those rows of `gathered` that stand where `gather` puts the rows of `x`."""
     if replica_count() == 1:
         return gathered
-    rows = ops.shape(x)[0]
-    before = gather(ops.reshape(ops.cast(rows, "int32"), (1,)))[: replica_index()]
-    return ops.take(gathered, ops.sum(before) + ops.arange(rows, dtype="int32"), axis=0)
+    return ops.take(gathered, rows_before(x) + ops.arange(ops.shape(x)[0], dtype="int32"), axis=0)
+
+
+def rows_before(x: Tensor) -> Tensor | int:
+    """How many rows of `gather(x)` stand before those of `x`."""
+    if replica_count() == 1:
+        return 0
+    rows = ops.reshape(ops.cast(ops.shape(x)[0], "int32"), (1,))
+    return ops.sum(gather(rows)[: replica_index()])
 
 
 def mean_over_replicas(x: Tensor) -> Tensor:
@@ -125,6 +132,7 @@ __all__ = [
     "random_state",
     "replica_count",
     "replica_index",
+    "rows_before",
     "scan",
     "set_at",
     "set_random_state",

@@ -16,13 +16,14 @@ class ReplicaBatches(keras.utils.PyDataset):
         processes: how many there are.
         devices: devices of each process.
         even: every device needs as many rows.
+        drop_rows: with `even`, leave out the last rows of a batch that the devices do not divide.
 
     Items: those of `batches` with fewer rows. Every array of an item has the rows of the batch first.
 
     Raises:
         TypeError: if `batches` is no `keras.utils.PyDataset`.
-        ValueError: for a batch of fewer rows than there are devices or, with `even`, of a number of rows that
-            they do not divide.
+        ValueError: for a batch of fewer rows than there are devices or, with `even` and without `drop_rows`,
+            of a number of rows that they do not divide.
 
     Example:
 
@@ -38,6 +39,7 @@ class ReplicaBatches(keras.utils.PyDataset):
         processes: int = 1,
         devices: int = 1,
         even: bool = False,
+        drop_rows: bool = False,
     ) -> None:
         if not isinstance(batches, keras.utils.PyDataset):
             raise TypeError(
@@ -46,7 +48,7 @@ class ReplicaBatches(keras.utils.PyDataset):
             )
         super().__init__(batches.workers, batches.use_multiprocessing, batches.max_queue_size)
         self.batches, self.index, self.processes = batches, index, processes
-        self.devices, self.even = devices, even
+        self.devices, self.even, self.drop_rows = devices, even, drop_rows
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -55,6 +57,8 @@ class ReplicaBatches(keras.utils.PyDataset):
         item = self.batches[index]
         rows = len(keras.tree.flatten(item)[0])
         devices = self.processes * self.devices
+        if self.even and self.drop_rows:
+            rows -= rows % devices
         if rows < devices or (self.even and rows % devices):
             raise ValueError(
                 f"batch {index} has {rows} rows, which cannot be divided "

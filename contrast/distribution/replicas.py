@@ -83,8 +83,13 @@ class Replicas:
         model.train_function = None  # made from the step at the next fit
         return model
 
-    def batches(self, batches: keras.utils.PyDataset) -> keras.utils.PyDataset:
+    def batches(self, batches: keras.utils.PyDataset, drop_rows: bool = False) -> keras.utils.PyDataset:
         """What this process gives to `fit`, of batches that are the same in all processes.
+
+        Args:
+            batches: a `keras.utils.PyDataset`.
+            drop_rows: on JAX, where every device needs as many rows, leave out the last rows of a batch that
+                the devices do not divide; otherwise such a batch is refused.
 
         Raises:
             TypeError: if they are no `keras.utils.PyDataset`.
@@ -94,7 +99,12 @@ class Replicas:
             return ReplicaBatches(batches, 0, 1, self.count)
         devices = self.count // self.processes
         return ReplicaBatches(
-            batches, self.index, self.processes, devices, even=keras.backend.backend() == "jax"
+            batches,
+            self.index,
+            self.processes,
+            devices,
+            even=keras.backend.backend() == "jax",
+            drop_rows=drop_rows,
         )
 
 

@@ -43,7 +43,7 @@ from contrast.losses.soft_triple import SoftTriple
 from contrast.losses.supervised_contrastive import SupervisedContrastive
 from contrast.losses.swapped_prediction import SwappedPrediction
 from contrast.losses.token_alignment import token_alignment_loss
-from contrast.losses.total import total_loss
+from contrast.losses.total import reported_loss, total_loss
 from contrast.losses.triplet_margin import TripletMargin
 from contrast.losses.vicreg import VICReg
 
@@ -83,5 +83,6 @@ __all__ = [
     "masked_patch_loss",
     "set_contrastive_loss",
     "token_alignment_loss",
+    "reported_loss",
     "total_loss",
 ]

@@ -41,3 +41,21 @@ def total_loss(model: keras.Model, mean: Tensor | None = None, loss: Tensor | No
     if loss is not None:
         terms.append(ops.cast(loss, "float32"))
     return sum(terms[1:], terms[0])
+
+
+def reported_loss(loss: Tensor) -> Tensor:
+    """What a metric of your own shows of a loss: its value over the batch of all replicas, without gradient.
+
+    Args:
+        loss: scalar tensor that a `Loss` object returned, which is this replica's share.
+
+    Returns:
+        A scalar; on one replica the loss as it is.
+
+    Example:
+
+    ```python
+    self.contrast_tracker.update_state(contrast.losses.reported_loss(contrast_loss))
+    ```
+    """
+    return backend.mean_over_replicas(ops.stop_gradient(loss)) * backend.replica_count()

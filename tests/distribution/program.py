@@ -80,7 +80,8 @@ def more():
     if BACKEND == "jax":
         said["uneven"] = message(lambda: trained("SimCLR", alone=False, rows=UNEVEN))
     else:
-        compare("losses", "uneven", rows=UNEVEN)
+        for name in ("losses", "applications"):
+            compare(name, f"uneven-{name}", rows=UNEVEN)
         loose = trained("SimCLR", alone=False, batch_norm="per_replica")
         np.savez(folder / f"per_replica-{REPLICAS.index}.npz", **loose)
     left = trained("draws", alone=False)

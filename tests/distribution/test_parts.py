@@ -47,6 +47,8 @@ def test_batches_that_cannot_be_shared_out():
     with pytest.raises(ValueError, match="batch 0 has 5 rows, which cannot be divided evenly over 2"):
         ReplicaBatches(Numbers(), 0, 1, 2, even=True)[0]
     assert len(ReplicaBatches(Numbers(batch_size=4), 0, 1, 2, even=True)[0][1]) == 4
+    shares = [ReplicaBatches(Numbers(), index, 2, even=True, drop_rows=True) for index in range(2)]
+    assert [share[0][1].tolist() for share in shares] == [[0, -1], [-2, -3]]
     with pytest.raises(TypeError, match="PyDataset, got ndarray"):
         ReplicaBatches(np.ones(3))
 

@@ -74,8 +74,9 @@ def test_all_copies_of_a_variable_are_the_same(folder):
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX divides batches evenly")
-def test_a_last_batch_that_does_not_divide(folder):
-    assert_same(load(folder / "uneven-one-0.npz"), load(folder / "uneven-many-0.npz"))
+@pytest.mark.parametrize("name", ["losses", "applications"])
+def test_a_last_batch_that_does_not_divide(folder, name):
+    assert_same(*(load(folder / f"uneven-{name}-{kind}-0.npz") for kind in ("one", "many")))
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="others divide unevenly")

@@ -8,6 +8,7 @@ from contrast import backend, losses, models
 from contrast.data.batches import ArrayBatches
 from contrast.distribution import gather
 from contrast.layers import Temperature
+from tests.distribution.application_losses import ApplicationLosses
 
 DIM, ROWS = 6, 24
 rng = np.random.default_rng(0)
@@ -24,9 +25,9 @@ SCHEMES = {
     "DINO": (models.DINO, {**HEADS, "prototypes": 5, "freeze_steps": 1, "warmup_steps": 2}),
 }
 NAMES = {
-    "tensorflow": ("SimCLR", "losses", "compiled", "SwAV", "DINO"),
-    "jax": ("SimCLR", "MoCoV2", "SwAV"),
-    "torch": ("SimCLR", "losses", "compiled", "MoCoV2", "BYOL", "SwAV", "DINO"),
+    "tensorflow": ("SimCLR", "losses", "applications", "compiled", "SwAV", "DINO"),
+    "jax": ("SimCLR", "applications", "MoCoV2", "SwAV"),
+    "torch": ("SimCLR", "losses", "applications", "compiled", "MoCoV2", "BYOL", "SwAV", "DINO"),
 }
 
 
@@ -110,6 +111,10 @@ def encoder():
     return keras.Sequential([keras.Input((DIM,)), *layers, keras.layers.Activation("tanh")])
 
 
+def application_losses():
+    return ApplicationLosses(encoder(), DIM)
+
+
 def regression():
     """What any user of Keras has: a loss given to `compile`, and a regulariser."""
     hidden = keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.1))
@@ -118,7 +123,7 @@ def regression():
 
 def make(name):
     """A model with weights that are a function of the name alone."""
-    own = {"losses": ManyLosses, "draws": Draws, "compiled": regression}
+    own = {"losses": ManyLosses, "applications": application_losses, "draws": Draws, "compiled": regression}
     if name in own:
         model = own[name]()
     else:
