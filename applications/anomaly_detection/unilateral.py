@@ -39,7 +39,7 @@ def unilateral_loss(z, ids, temperature=0.5, soft=False, soft_temperature=0.5, p
     (1 unless `soft`),
     $$\ell(x) = -\frac{1}{\sum_{p \in P_x} w_p} \sum_{p \in P_x} w_p \log
     \frac{e^{z_x \cdot z_p / \tau}}{\sum_{u \ne x} e^{z_x \cdot z_u / \tau}},$$
-    and the loss is the mean over all anchors, those of all replicas. An anchor without a positive counts as 0.
+    and the loss is the mean over the anchors of all replicas. An anchor without a positive counts as 0.
 
     Args:
         z: float tensor `(views, dim)`, scaled to unit length here.

@@ -81,8 +81,8 @@ __all__ = [
     "agreement_penalty",
     "diagonal_cross_entropy",
     "masked_patch_loss",
+    "reported_loss",
     "set_contrastive_loss",
     "token_alignment_loss",
-    "reported_loss",
     "total_loss",
 ]
