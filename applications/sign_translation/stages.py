@@ -87,6 +87,9 @@ def fit_stages(
             tokenizer.size, shape, max_frames=min(300, max(map(len, clips))), max_length=tokens.shape[1]
         )
     check_tokens(tokens, architecture)
+    first = first or VLPRecipe.small()
+    if variant is not None:
+        count_distinct(tokens, first)
     fit = StageFit(run, verbose)
     options = {"architecture": architecture, "augmentation": augmentation, "seed": seed, "fit": fit}
     autoencoder = pretrained = report = None
@@ -96,7 +99,7 @@ def fit_stages(
         pretrained = fit_pairs(
             clips,
             tokens,
-            first or VLPRecipe.small(),
+            first,
             language_id=tokenizer.language_id,
             words=words,
             restoration=variant == "v2",
@@ -154,14 +157,7 @@ def fit_pairs(
         **options: arguments of `VLP`.
     """
     check_tokens(tokens, architecture)
-    distinct = len(np.unique(tokens, axis=0))
-    if distinct < 2:
-        raise ValueError(
-            f"sentences must be at least two different ones for clips to be told apart; all {len(tokens)} "
-            "are equal."
-        )
-    if recipe.batch_size < 2:
-        raise ValueError(f"batch_size must be at least 2 in stage 1, got {recipe.batch_size}.")
+    distinct = count_distinct(tokens, recipe)
     noise = WordMasking(
         recipe.mask_rate,
         shuffle_rate=recipe.shuffle_rate,
@@ -224,6 +220,19 @@ def new_model(model, tokens):
     shape = (None, None, *model.architecture.frame_shape)
     model.build({"frames": shape, "tokens": (None, np.shape(tokens)[1])})
     return model
+
+
+def count_distinct(tokens, recipe: VLPRecipe) -> int:
+    """How many different sentences there are; a ValueError unless stage 1 can tell some apart."""
+    distinct = len(np.unique(tokens, axis=0))
+    if distinct < 2:
+        raise ValueError(
+            f"sentences must be at least two different ones for clips to be told apart; all {len(tokens)} "
+            "are equal."
+        )
+    if recipe.batch_size < 2:
+        raise ValueError(f"batch_size must be at least 2 in stage 1, got {recipe.batch_size}.")
+    return distinct
 
 
 def check_tokens(tokens, architecture: Architecture) -> None:

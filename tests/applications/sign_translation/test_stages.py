@@ -193,6 +193,28 @@ def test_bad_sentences(sentences, options, words):
         fit_stages(clips, sentences, TOKENIZER, tiny(), verbose=0, **options)
 
 
+class Untouched:
+    """Stands for a run folder in which nothing may be trained."""
+
+    def fit(self, *_, stage, **options):
+        raise AssertionError(f"stage {stage} was trained first")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "words"),
+    [
+        (["rain " * 9, "fog", "sun", "wind"], "at most max_length=6 tokens"),
+        (["rain"] * 4, "all 4 are equal"),
+        (["rain", "fog", "", "sun"], "sentence 2 has none"),
+    ],
+)
+def test_sentences_are_checked_before_the_first_stage(sentences, words):
+    clips = [np.zeros((12, 8, 8, 1), "uint8")] * 4
+    architecture = Architecture.small(TOKENIZER.size, (8, 8, 1), max_frames=12, max_length=6)
+    with pytest.raises(ValueError, match=words):
+        fit_stages(clips, sentences, TOKENIZER, architecture, frames=FrameRecipe(), run=Untouched())
+
+
 @pytest.mark.parametrize(
     ("clips", "words"),
     [
