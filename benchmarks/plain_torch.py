@@ -63,12 +63,7 @@ class SimCLR(nn.Module):
         self.temperature = settings["temperature"]
 
     def forward(self, views):
-        count = len(views)
-        z = F.normalize(self.head(self.encoder(views.flatten(0, 1))), dim=1)
-        logits = z @ z.T / self.temperature
-        itself = torch.eye(2 * count, dtype=torch.bool, device=z.device)
-        other_view = torch.arange(2 * count, device=z.device) ^ 1
-        return F.cross_entropy(logits.masked_fill(itself, float("-inf")), other_view)
+        return nt_xent(self.head(self.encoder(views.flatten(0, 1))), self.temperature)
 
 
 class Block(nn.Module):
@@ -115,31 +110,63 @@ class DualEncoder(nn.Module):
         return x.sum(1) / real.sum(1, keepdim=True)
 
     def forward(self, images, ids):
-        a = F.normalize(self.projections[0](self.images(images)), dim=1)
-        b = F.normalize(self.projections[1](self.texts(ids)), dim=1)
-        logits = self.log_scale.exp() * a @ b.T
-        diagonal = torch.arange(len(a), device=a.device)
-        return (F.cross_entropy(logits, diagonal) + F.cross_entropy(logits.T, diagonal)) / 2
+        pair = self.projections[0](self.images(images)), self.projections[1](self.texts(ids))
+        return symmetric_loss(*pair, self.log_scale)
+
+
+def nt_xent(z, temperature):
+    """The loss of embeddings `(2 * batch, dim)`, whose rows 2i and 2i + 1 are two views of a sample."""
+    z = F.normalize(z, dim=1)
+    logits = z @ z.T / temperature
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    other_view = torch.arange(len(z), device=z.device) ^ 1
+    return F.cross_entropy(logits.masked_fill(itself, float("-inf")), other_view)
+
+
+def symmetric_loss(a, b, log_scale):
+    """The loss of pairs, in both directions."""
+    a, b = F.normalize(a, dim=1), F.normalize(b, dim=1)
+    logits = log_scale.exp() * a @ b.T
+    diagonal = torch.arange(len(a), device=a.device)
+    return (F.cross_entropy(logits, diagonal) + F.cross_entropy(logits.T, diagonal)) / 2
+
+
+class KerasLayers(nn.Module):
+    """A Keras model's layers under the loss by hand: what is left of it is what Keras's layers cost."""
+
+    def __init__(self, model, settings):
+        super().__init__()
+        self.model, self.temperature = [model], settings["temperature"]
+        self.values = nn.ParameterList([variable.value for variable in model.trainable_variables])
+
+    def forward(self, *arrays):
+        (model,) = self.model
+        if len(arrays) == 1:
+            return nt_xent(model(*arrays, training=True)["embeddings"].flatten(0, 1), self.temperature)
+        (log_scale,) = model.temperature.trainable_variables
+        return symmetric_loss(*model(arrays, training=True), log_scale.value)
 
 
 class Trainer:
-    """Plain gradient descent with momentum."""
+    """Plain gradient descent with momentum.
 
-    def __init__(self, name, weights, settings, device):
+    Args:
+        model: takes the arrays of a batch and returns the loss.
+        settings: of the benchmark.
+        device: `"cpu"` or `"gpu"`.
+    """
+
+    def __init__(self, model, settings, device):
         self.device = torch.device("cuda" if device == "gpu" else "cpu")
-        model = {"SimCLR": SimCLR, "DualEncoder": DualEncoder}[name]
-        self.model = model(weights, settings).to(self.device).train()
+        self.model = model.to(self.device).train()
         self.optimizer = torch.optim.SGD(self.model.parameters(), settings["learning_rate"], momentum=0.9)
 
-    @staticmethod
-    def prepared(batch):
-        """The batch's arrays in PyTorch's layout."""
-        return [
-            torch.from_numpy(array).movedim(-1, -3).contiguous()
-            if array.ndim > 2
-            else torch.from_numpy(array)
-            for array in batch
-        ]
+    def prepared(self, batch):
+        """The batch's arrays, images in the layout of the model."""
+        arrays = map(torch.from_numpy, batch)
+        if isinstance(self.model, KerasLayers):
+            return list(arrays)
+        return [x.movedim(-1, -3).contiguous() if x.ndim > 2 else x for x in arrays]
 
     def epoch(self, batches):
         """Trains on each batch once; the mean loss."""

@@ -5,10 +5,11 @@
         --filters 64 128 256
 
 Ours is `fit`, all that belongs to it included; the peers, `plain_torch.py` and `plain_jax.py`, are loops over
-the same batches, from the same weights, with the same optimizer. Both lie in memory and take turns in one
-process; seconds are those of the processor on one thread, on a GPU those of the clock. The mean losses of
-both are compared: a ratio counts only where they are the same. TensorFlow has no peer here: its row says what
-our step takes. TensorFlow is imported only where it is the backend.
+the same batches, from the same weights, with the same optimizer. On PyTorch there is also a loop around the
+layers of Keras, with the loss and the optimizer by hand: what is more there is Keras's layers, not ours. All
+lie in memory and take turns in one process; seconds are those of the processor on one thread, on a GPU those
+of the clock. The mean losses are compared: a ratio counts only where they are the same. TensorFlow has no
+peer here: its row says what our step takes. TensorFlow is imported only where it is the backend.
 
 Writes `training_step.json`, `.md` and `.svg`.
 """
@@ -22,6 +23,7 @@ from benchmarks import common
 SCHEMES = ("SimCLR", "DualEncoder")
 VOCABULARY = 1000
 AGREEMENT = 1e-3
+KERAS_LAYERS = "Keras's layers"
 
 
 def settings_of(arguments) -> dict:
@@ -139,26 +141,45 @@ def measure(scheme: str, settings: dict, device: str, repetitions: int) -> dict:
         losses["contrast"].append(float(history["loss"][0]))
 
     functions = {"contrast": ours}
-    if backend == "tensorflow":
-        peer = None
-    else:
-        if backend == "torch":
-            from benchmarks.plain_torch import Trainer
-        else:
-            from benchmarks.plain_jax import Trainer
-        peer = f"plain {backend}"
-        trainer = Trainer(scheme, weights_of(scheme, model), settings, device)
-        prepared = [trainer.prepared(batch) for batch in batches]
-        losses[peer] = []
-        functions[peer] = lambda: losses[peer].append(trainer.epoch(prepared))
+    for name, trainer in trainers_of(scheme, settings, model, device).items():
+        losses[name] = []
+        functions[name] = epoch_of(trainer, batches, losses[name])
     clock = time.perf_counter if device == "gpu" else time.process_time
     seconds = common.interleaved(functions, repetitions, clock)
     result = {"machine": common.machine(), "device": device_name(backend, device), "losses": losses}
     result["seconds"] = {name: taken / settings["steps"] for name, taken in seconds.items()}
-    if peer is not None:
-        result["difference"] = difference(losses["contrast"], losses[peer])
-        result["ratio"] = seconds["contrast"] / seconds[peer]
+    if len(functions) > 1:
+        _, *others = losses.values()
+        result["difference"] = max(difference(losses["contrast"], other) for other in others)
+        result["ratio"] = seconds["contrast"] / seconds[f"plain {backend}"]
     return result
+
+
+def trainers_of(scheme: str, settings: dict, model, device: str) -> dict:
+    """The peers by name, each from the weights that the model has."""
+    import keras
+
+    match keras.config.backend():
+        case "torch":
+            from benchmarks import plain_torch
+
+            plain = {"SimCLR": plain_torch.SimCLR, "DualEncoder": plain_torch.DualEncoder}[scheme]
+            models = {
+                "plain torch": plain(weights_of(scheme, model), settings),
+                KERAS_LAYERS: plain_torch.KerasLayers(scheme_of(scheme, settings), settings),
+            }
+            return {name: plain_torch.Trainer(peer, settings, device) for name, peer in models.items()}
+        case "jax":
+            from benchmarks.plain_jax import Trainer
+
+            return {"plain jax": Trainer(scheme, weights_of(scheme, model), settings, device)}
+    return {}
+
+
+def epoch_of(trainer, batches: list[tuple], losses: list[float]):
+    """A function that trains on the batches once and adds the mean loss to `losses`."""
+    prepared = [trainer.prepared(batch) for batch in batches]
+    return lambda: losses.append(trainer.epoch(prepared))
 
 
 def difference(ours: list[float], theirs: list[float]) -> float:
@@ -193,7 +214,8 @@ def rows_of(results: list[dict]) -> list[list]:
     rows = []
     for result in results:
         seconds = result.get("seconds", {})
-        peer = next((name for name in seconds if name != "contrast"), None)
+        peer = next((name for name in seconds if name.startswith("plain")), None)
+        layers = seconds.get(KERAS_LAYERS)
         wrong = result.get("difference", 0) > AGREEMENT
         rows.append(
             [
@@ -202,6 +224,8 @@ def rows_of(results: list[dict]) -> list[list]:
                 1000 * seconds["contrast"] if seconds else result["failed"],
                 1000 * seconds[peer] if peer else None,
                 "losses differ" if wrong else result.get("ratio"),
+                1000 * layers if layers else None,
+                seconds["contrast"] / layers if layers and not wrong else None,
                 f"{result['difference']:.0e}" if peer else None,
             ]
         )
@@ -216,12 +240,12 @@ def plot(results: list[dict]):
         known = [result for result in results if result["scheme"] == scheme and "seconds" in result]
         for place, result in enumerate(known):
             for offset, (name, taken) in enumerate(result["seconds"].items()):
-                color = "C0" if name == "contrast" else "C1"
-                axis.bar(place + 0.4 * offset, 1000 * taken, 0.38, color=color)
-        axis.set_xticks([place + 0.2 for place in range(len(known))], [r["backend"] for r in known])
+                color = {"contrast": "C0", KERAS_LAYERS: "C2"}.get(name, "C1")
+                axis.bar(place + 0.25 * offset, 1000 * taken, 0.23, color=color)
+        axis.set_xticks([place + 0.25 for place in range(len(known))], [r["backend"] for r in known])
         axis.set(title=scheme, ylabel="ms a step")
-    handles = [Rectangle((0, 0), 1, 1, color=color) for color in ("C0", "C1")]
-    axes[0, 0].legend(handles, ["contrast, fit", "by hand"], fontsize=8)
+    handles = [Rectangle((0, 0), 1, 1, color=color) for color in ("C0", "C1", "C2")]
+    axes[0, 0].legend(handles, ["contrast, fit", "by hand", "Keras's layers, the rest by hand"], fontsize=8)
     return figure
 
 
@@ -258,7 +282,8 @@ def main() -> None:
                 **environment(arguments.device),
             )
             results.append({"scheme": scheme, "backend": backend, **result})
-    columns = ["scheme", "backend", "contrast, ms", "by hand, ms", "ratio", "losses differ by"]
+    columns = ["scheme", "backend", "contrast, ms", "by hand, ms", "ratio"]
+    columns += ["Keras's layers, the rest by hand, ms", "ratio", "losses differ by"]
     text = common.table(columns, rows_of(results))
     found = {"settings": settings, "results": results}
     common.write_results(arguments.output, arguments.name, found, text, plot(results))

@@ -54,9 +54,10 @@ def gpu_count():
 def step_of_replica(model, batch_norm):
     """What stands for `model.train_step` on several replicas."""
     several_processes = isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    # Keras builds a model from the mean of what replicas get, which masks and several processes do not have.
+    model._maybe_symbolic_build = partial(_build, model)
+    model.steps_per_execution = 1  # a loop over steps fails in TensorFlow where a step has loops of its own
     if several_processes:
-        # Keras builds a model from the mean of what the replicas get, which fails there.
-        model._maybe_symbolic_build = partial(_build, model)
         model.test_step = lambda data: _with_an_axis(type(model).test_step(model, data))
 
     def train_step(data):
