@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from contrast.encoders import ConvNet
+from contrast.features import predict_rows
 from contrast.losses import ContrastiveLoss, CrossBatchMemory, ParametricLoss, total_loss
 from contrast.ops import l2_normalize
 from contrast.optimizers import Part, PartitionedOptimizer
@@ -94,9 +95,8 @@ class MetricModel(keras.Model):
     def embed(self, images, batch_size=256) -> np.ndarray:
         """Embeddings of unit length, float32 `(images, dim)`, of an array or a `data.ImageFolder`."""
         parts = [
-            # As views, the rank of training: TensorFlow's compiled step takes one rank only, and returns the
-            # rows of each replica, one after the other.
-            self.predict_on_batch(images[rows][:, None])[: len(rows), 0]
+            # As views, the rank of training: TensorFlow's compiled step takes one rank only.
+            predict_rows(self, images[rows][:, None])[:, 0]
             for rows in np.split(np.arange(len(images)), range(batch_size, len(images), batch_size))
         ]
         return ops.convert_to_numpy(l2_normalize(ops.convert_to_tensor(np.concatenate(parts))))

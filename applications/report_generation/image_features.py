@@ -9,7 +9,7 @@ import numpy as np
 
 from applications.report_generation.image_files import fit_size, load_image
 from applications.report_generation.study import Study, View
-from contrast.features import cached_features
+from contrast.features import cached_features, predict_rows
 
 
 class ImageFeatures(NamedTuple):
@@ -48,7 +48,7 @@ def encode_images(
         return ImageFeatures(
             cached_features(encoder, images, folder, batch_size=batch_size, verbose=verbose), rows
         )
-    tokens = [encoder.predict_on_batch(images[number]) for number in range(len(images))]
+    tokens = [predict_rows(encoder, images[number]) for number in range(len(images))]
     return ImageFeatures(np.concatenate(tokens).astype("float16"), rows)
 
 

@@ -11,6 +11,7 @@ from applications.report_generation.image_features import ImageFeatures
 from applications.report_generation.stage_one import MLRGPretraining
 from applications.report_generation.study import MAX_COMPANIONS, Study
 from applications.report_generation.text import PAD_ID, ReportTokenizer
+from contrast.features import predict_rows
 
 
 class Embeddings(NamedTuple):
@@ -51,7 +52,7 @@ def embed_studies(
     found = []
     for number in range(len(batches)):
         batch = batches[number]
-        found.append(model.predict_on_batch({name: batch[name] for name in read}))
+        found.append(predict_rows(model, {name: batch[name] for name in read}))
     return Embeddings(*(np.concatenate([one[side] for one in found]) for side in ("image", "text")))
 
 

@@ -18,6 +18,7 @@ from applications.sign_translation.stage_one import (
 )
 from applications.sign_translation.text import END_ID, PAD_ID, SentenceTokenizer
 from contrast.decoding import SequenceCrossEntropy, generate, last_tokens, shift_right
+from contrast.features import predict_rows
 from contrast.losses import total_loss
 from contrast.transfer import TransferReport, copy_weights, weight_names
 
@@ -160,9 +161,8 @@ class GFSLTVLP(keras.Model):
         found: list[Translation | None] = [None] * len(clips)
         for number in range(len(batches)):
             batch = batches[number]
-            states = self.visual_encoder.predict_on_batch(
-                {name: batch[name] for name in ("frames", "frame_mask")}
-            )
+            frames = {name: batch[name] for name in ("frames", "frame_mask")}
+            states = predict_rows(self.visual_encoder, frames)
             mask = ops.convert_to_numpy(self.visual_encoder.token_mask(batch["frame_mask"]))
             begins = None if begin is None else np.repeat(begin, len(states), axis=0)
             texts = generate(self.decoder, states, mask, prompt=begins, **options)

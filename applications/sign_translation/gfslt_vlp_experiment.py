@@ -35,6 +35,7 @@ from applications.sign_translation.stages import (
     new_model,
 )
 from applications.sign_translation.text import SentenceTokenizer
+from contrast.features import predict_rows
 from contrast.transfer import copy_weights
 
 BEFORE, AFTER = "after stage 0", "after stage 1"
@@ -228,7 +229,7 @@ def recall(model: VLP, corpus: Corpus) -> dict[str, float]:
         shuffle=False,
     )
     batch = batches[0]
-    found = model.predict_on_batch({name: batch[name] for name in batch if name != "rows"})
+    found = predict_rows(model, {name: batch[name] for name in batch if name != "rows"})
     texts = [test.sentences[row] for row in batch["rows"]]
     return video_to_text_recall(found["clips"], found["sentences"], texts)
 

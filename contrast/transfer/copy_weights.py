@@ -174,7 +174,7 @@ def _load(path):
 
 
 def _to_numpy(variable):
-    value = np.array(keras.ops.convert_to_numpy(variable.value))
+    value = np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable)))
     # NumPy's bfloat16 is foreign to some backends.
     return value.astype("float32") if value.dtype.name == "bfloat16" else value
 

@@ -15,6 +15,7 @@ REPLICAS = contrast.distribution.start(int(devices) if devices != "auto" else "a
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
+from contrast.features import predict_rows  # noqa: E402
 from tests.distribution import trainings  # noqa: E402
 
 BACKEND = keras.backend.backend()
@@ -84,6 +85,11 @@ def more():
             compare(name, f"uneven-{name}", rows=UNEVEN)
         loose = trained("SimCLR", alone=False, batch_norm="per_replica")
         np.savez(folder / f"per_replica-{REPLICAS.index}.npz", **loose)
+    with REPLICAS.scope():
+        encoder = trainings.encoder()
+        rows = trainings.VIEWS[:8, 0]
+        found, expected = predict_rows(encoder, rows), keras.ops.convert_to_numpy(encoder(rows))
+        said["predicted"] = found.shape == expected.shape and bool(np.abs(found - expected).max() < 1e-5)
     left = trained("draws", alone=False)
     said["drawn"] = next(array for key, array in left.items() if key.endswith("drawn")).tolist()
     said["seed state"] = seed_state(left)

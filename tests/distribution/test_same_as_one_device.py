@@ -98,6 +98,10 @@ def test_batch_normalisation_of_each_replica_is_another(folder):
             assert np.abs(many[name] - loose[other]).max() > 1e-3
 
 
+def test_a_prediction_has_a_row_for_each_row(folder):
+    assert said(folder)["predicted"] is True
+
+
 def test_random_numbers_differ_between_replicas(folder):
     drawn = [said(folder, index)["drawn"] for index in range(PROCESSES)]
     assert all(each == drawn[0] for each in drawn)
