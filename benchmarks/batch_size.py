@@ -120,6 +120,7 @@ def picture(report: dict):
                 )
     for axis, title in zip(axes, ("memory of a step, MB", "time of a step, s"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel="batch", title=title)
+        common.doubling_axis(axis, [row["batch"] for row in report["rows"]])
     if axes[0].lines:
         axes[0].legend(fontsize=7)
     return figure

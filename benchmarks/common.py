@@ -158,10 +158,12 @@ def _processor() -> str:
 
 
 def table(columns: list[str], rows: list[list]) -> str:
-    """A Markdown table; floats with three significant digits."""
+    """A Markdown table; floats with three significant digits, large ones as whole numbers."""
 
     def cell(value) -> str:
-        return f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
+        if isinstance(value, float):
+            return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return "" if value is None else str(value)
 
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
@@ -175,6 +177,14 @@ def subplots(rows: int, columns: int, size: tuple[float, float], **options):
     import matplotlib.pyplot as plt
 
     return plt.subplots(rows, columns, figsize=size, layout="constrained", **options)
+
+
+def doubling_axis(axis, sizes: Sequence[int]) -> None:
+    """Sizes that double as the ticks of a logarithmic axis of a plot, in full; every other one if many."""
+    known = sorted(set(sizes))
+    known = known[:: 1 + (len(known) > 4)]
+    axis.set_xticks(known, [f"{size:,}" for size in known], fontsize=8)
+    axis.set_xticks([], minor=True)
 
 
 def write_results(folder: Path, name: str, results: dict, text: str, figure=None) -> None:

@@ -127,7 +127,7 @@ def report(lines: list[dict]) -> str:
 
 def plot(lines: list[dict]):
     axes_of = list(dict.fromkeys(line["axis"] for line in lines))
-    figure, axes = common.subplots(2, len(axes_of), (3.2 * len(axes_of), 5.5), squeeze=False)
+    figure, axes = common.subplots(2, len(axes_of), (3.6 * len(axes_of), 5.5), squeeze=False)
     for column, name in enumerate(axes_of):
         for row, (key, title) in enumerate((("seconds", "seconds"), ("extra_mb", "MB more"))):
             axis = axes[row, column]
@@ -137,6 +137,9 @@ def plot(lines: list[dict]):
                     values = [max(point[key], 0.1 if key == "extra_mb" else 0) for point in line["points"]]
                     axis.loglog(sizes, values, marker="o", label=line["backend"])
             axis.set(xlabel=name, ylabel=title)
+            common.doubling_axis(
+                axis, [p["size"] for line in lines if line["axis"] == name for p in line["points"]]
+            )
             axis.legend(fontsize=7)
     return figure
 

@@ -204,17 +204,20 @@ def summary(rows: list[dict]) -> str:
 
 
 def plot(rows: list[dict]):
-    figure, axes = common.subplots(1, 2, (11, 4))
+    figure, axes = common.subplots(1, 2, (13, 4))
     lines: dict[str, list[dict]] = {}
     for row in rows:
         if "seconds" in row:
             lines.setdefault(f"{row['name']}, {row['backend']}", []).append(row)
     for axis, key, title in ((axes[0], "seconds", "seconds"), (axes[1], "extra_mb", "memory, MB")):
-        for label, known in lines.items():
+        for number, (label, known) in enumerate(lines.items()):
             values = [max(1e-4, row[key]) for row in known]
-            axis.loglog([row["size"] for row in known], values, marker="o", label=label)
+            style = {"linestyle": "-" if label.startswith("ours") else ":", "color": f"C{number % 10}"}
+            marker = "os"[number // 10]
+            axis.loglog([row["size"] for row in known], values, marker=marker, label=label, **style)
         axis.set(xlabel="N", title=title)
-    axes[0].legend(fontsize=8)
+        common.doubling_axis(axis, [row["size"] for row in rows])
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
 
 

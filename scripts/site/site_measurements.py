@@ -193,7 +193,8 @@ def benchmark_pages() -> dict[str, str | bytes]:
         source = script.read_text(encoding="utf-8")
         if "__main__" not in source:  # a part of other benchmarks
             continue
-        summary = first_paragraph(source)
+        text = ast.get_docstring(ast.parse(source)) or ""
+        summary = " ".join(text.partition("\n\n")[0].split())
         results = sorted((ROOT / "benchmarks").glob(f"**/{script.stem}*.json"))
         rows.append([f"[{script.stem}]({script.stem}.md)" if results else script.stem, summary])
         if not results:
@@ -201,7 +202,7 @@ def benchmark_pages() -> dict[str, str | bytes]:
         lines = [
             f"# {script.stem}",
             "",
-            summary,
+            text,
             "",
             "```bash",
             f"python benchmarks/{script.name}",
@@ -213,12 +214,6 @@ def benchmark_pages() -> dict[str, str | bytes]:
         pages[f"benchmarks/{script.stem}.md"] = "\n".join(lines)
     pages["benchmarks/index.md"] = BENCHMARKS + "\n".join(markdown_links(rows))
     return pages
-
-
-def first_paragraph(source: str) -> str:
-    """The first paragraph of a script's docstring."""
-    text = ast.get_docstring(ast.parse(source)) or ""
-    return " ".join(text.partition("\n\n")[0].split())
 
 
 def result_lines(path: Path, pages: dict[str, str | bytes]) -> list[str]:
