@@ -48,6 +48,13 @@ def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
+def last_logged(model: "keras.Model", name: str, default: float = 0.0) -> float:
+    """The value of a metric after the last epoch, which may lie before an interruption; or the default."""
+    history = getattr(model, "history", None)  # there is none before the first `fit`
+    known = history.history.get(name) if history is not None else None
+    return known[-1] if known else default
+
+
 class StageFit:
     """Trains the compiled models of several stages, in a run folder if there is one.
 

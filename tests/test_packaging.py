@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import contrast
@@ -109,6 +110,14 @@ def test_the_constraints_pin_everything_that_is_needed():
     assert needed - pinned.keys() == set()
     assert all(specifier.startswith("==") for specifier in pinned.values())
     assert pinned["torch"] == "==2.13.0"
+
+
+def test_what_is_pinned_runs_on_the_oldest_python():
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    for name, specifier in pins().items():
+        if installed(name) and SpecifierSet(specifier).contains(installed(name)):
+            needed = importlib.metadata.metadata(name).get("Requires-Python") or ""
+            assert SpecifierSet(needed).contains(oldest), f"{name} {installed(name)} needs Python {needed}"
 
 
 def provides(distribution, module):

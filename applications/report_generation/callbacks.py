@@ -6,6 +6,7 @@ import keras
 
 from applications.report_generation.image_features import ImageFeatures
 from applications.report_generation.study import Study
+from applications.runs import last_logged
 
 
 class ReportScores(keras.callbacks.Callback):
@@ -49,6 +50,6 @@ class ReportScores(keras.callbacks.Callback):
             kept = {f"val_{name}": float(values[name]) for name in self.names}
             self.measured.append({**kept, "val_score": sum(kept.values())})
         if logs is not None:
-            last = self.measured[-1] if self.measured else {}
             names = [*(f"val_{name}" for name in self.names), "val_score"]
-            logs.update({name: last.get(name, 0.0) for name in names})
+            last = self.measured[-1] if self.measured else {n: last_logged(self.model, n) for n in names}
+            logs.update(last)

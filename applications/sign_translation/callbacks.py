@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
+from applications.runs import last_logged
 from applications.sign_translation.evaluation import sacrebleu_scores
 
 
@@ -39,4 +40,4 @@ class DevBleu(keras.callbacks.Callback):
             sentences = [translation.sentence for translation in found]
             self.scores.append(sacrebleu_scores(sentences, self.references)["bleu_4"])
         if logs is not None:
-            logs[self.name] = self.scores[-1] if self.scores else 0.0
+            logs[self.name] = self.scores[-1] if self.scores else last_logged(self.model, self.name)

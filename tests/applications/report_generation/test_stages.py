@@ -80,9 +80,14 @@ def test_scores_of_reports_enter_the_history():
         return {"words": float(len(reports[0].split())), "other": 2.0}
 
     watch = ReportScores(STUDIES[:3], FEATURES, scores, ("words", "other"), every=2)
-    history = fit(callbacks=[watch]).model.history.history
+    model = fit(callbacks=[watch]).model
+    history = model.history.history
     assert history["val_other"] == [0.0, 2.0] and len(watch.measured) == 1
     assert history["val_score"][1] == history["val_words"][1] + 2
+    resumed, log = ReportScores(STUDIES[:3], FEATURES, scores, ("words", "other"), every=2), {}
+    resumed.set_model(model)
+    resumed.on_epoch_end(2, log)
+    assert log == {name: history[name][1] for name in ("val_words", "val_other", "val_score")}
 
 
 @pytest.mark.parametrize(

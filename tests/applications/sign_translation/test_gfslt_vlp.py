@@ -166,6 +166,12 @@ def test_dev_bleu(model):
         watch.on_epoch_end(epoch, log)
     assert len(watch.scores) == 1
     assert [log["val_bleu_4"] for log in logs] == [0.0, watch.scores[0], watch.scores[0]]
+    model.history = keras.callbacks.History()
+    model.history.history["val_bleu_4"] = [0.0, 7.5]
+    resumed, log = DevBleu(clips, references, every=2), {}
+    resumed.set_model(model)
+    resumed.on_epoch_end(2, log)
+    assert log == {"val_bleu_4": 7.5}, "what was measured before an interruption"
     with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         DevBleu(clips, references, every=0)
 
