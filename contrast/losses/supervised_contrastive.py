@@ -1,11 +1,13 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from contrast.losses.base import check_choice
 from contrast.losses.negatives import References
 from contrast.losses.one_sided import OneSided
 from contrast.ops import TILE_SIZE
+from contrast.ops.shapes import agree
 from contrast.typing import Tensor, TileSize
 
 
@@ -34,7 +36,8 @@ class SupervisedContrastive(OneSided):
     gradient.
 
     Raises:
-        ValueError: if there is one view and neither id nor `positive_mask`, so that nothing has a positive.
+        ValueError: if there is one view and neither id nor `positive_mask`, so that nothing has a positive;
+            or `positive_mask` or `pair_weights` has another shape.
 
     Example:
 
@@ -70,6 +73,15 @@ class SupervisedContrastive(OneSided):
         pair_weights: Tensor | None = None,
         references: References | None = None,
     ) -> tuple[Tensor, Tensor]:
+        batch = y_pred.shape[0]
+        for name, values, ranks in (
+            ("positive_mask", positive_mask, (2,)),
+            ("pair_weights", pair_weights, (1, 2)),
+        ):
+            shape = (batch, batch) if values is None else tuple(ops.convert_to_tensor(values).shape)
+            if len(shape) not in ranks or not agree(shape, (batch,) * len(shape)):
+                allowed = " or ".join(["(batch,)", "(batch, batch)"][rank - 1] for rank in ranks)
+                raise ValueError(f"{name} must be {allowed}, got shape {shape} for a batch of {batch}.")
         return self.view_losses(
             ids,
             y_pred,

@@ -155,6 +155,13 @@ def test_a_mask_of_another_shape_is_refused(shape):
         InfoNCE()(None, VIEWS, candidate_mask=np.ones(shape, bool))
 
 
+@pytest.mark.parametrize("shape", [(7, 8), (6, 7), (7, 1), (1,), (14,), (7, 7, 1), ()])
+@pytest.mark.parametrize("name", ["positive_mask", "pair_weights"])
+def test_pairs_of_another_shape_are_refused(name, shape):
+    with pytest.raises(ValueError, match=f"{name} must be .* for a batch of 7"):
+        SupervisedContrastive()(None, VIEWS, **{name: np.ones(shape)})
+
+
 def test_no_positive():
     alone = np.array([0, 0, 1, 2, 3, 4, 5])
     single = VIEWS[:, :1]
