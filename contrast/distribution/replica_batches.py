@@ -16,14 +16,15 @@ class ReplicaBatches(keras.utils.PyDataset):
         processes: how many there are.
         devices: devices of each process.
         even: every device needs as many rows.
-        drop_rows: with `even`, leave out the last rows of a batch that the devices do not divide.
+        drop_rows: leave out what the devices cannot share: a last batch of fewer rows than there are devices
+            and, with `even`, the last rows of a batch that they do not divide.
 
     Items: those of `batches` with fewer rows. Every array of an item has the rows of the batch first.
 
     Raises:
         TypeError: if `batches` is no `keras.utils.PyDataset`.
-        ValueError: for a batch of fewer rows than there are devices or, with `even` and without `drop_rows`,
-            of a number of rows that they do not divide.
+        ValueError: for another batch of fewer rows than there are devices or, with `even` and without
+            `drop_rows`, of a number of rows that they do not divide.
 
     Example:
 
@@ -49,22 +50,24 @@ class ReplicaBatches(keras.utils.PyDataset):
         super().__init__(batches.workers, batches.use_multiprocessing, batches.max_queue_size)
         self.batches, self.index, self.processes = batches, index, processes
         self.devices, self.even, self.drop_rows = devices, even, drop_rows
+        self.count = len(batches)
+        if drop_rows and self.count > 1 and _rows(batches[self.count - 1]) < processes * devices:
+            self.count -= 1
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return self.count
 
     def __getitem__(self, index: int) -> Any:
         item = self.batches[index]
-        rows = len(keras.tree.flatten(item)[0])
-        devices = self.processes * self.devices
-        if self.even and self.drop_rows:
-            rows -= rows % devices
-        if rows < devices or (self.even and rows % devices):
+        rows, devices = _rows(item), self.processes * self.devices
+        too_many = rows % devices if self.even else 0
+        if rows < devices or (too_many and not self.drop_rows):
             raise ValueError(
                 f"batch {index} has {rows} rows, which cannot be divided "
                 f"{'evenly ' if self.even else ''}over {devices} devices; choose another "
                 "batch size, or leave the last batch out (drop_remainder=True)."
             )
+        rows -= too_many
         start, end = (rows * part // self.processes for part in (self.index, self.index + 1))
         return keras.tree.map_structure(lambda array: array[start:end], item)
 
@@ -73,3 +76,7 @@ class ReplicaBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self.batches.on_epoch_end()
+
+
+def _rows(item):
+    return len(keras.tree.flatten(item)[0])

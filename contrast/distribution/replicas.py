@@ -45,7 +45,8 @@ class Replicas:
     def prepare(self, model: keras.Model, batch_norm: str = "synchronized") -> keras.Model:
         """Gives a model the training step that replicas need; `fit` is then called as ever.
 
-        On PyTorch the step runs in a `torch.nn.parallel.DistributedDataParallel`. Seed generators of the
+        On TensorFlow `steps_per_execution` becomes 1: a loop over steps fails there. On PyTorch the step runs
+        in a `torch.nn.parallel.DistributedDataParallel`. Seed generators of the
         model draw other numbers on each replica. On JAX the step of Keras sees the global batch, and is left
         as it is.
 
@@ -88,15 +89,16 @@ class Replicas:
 
         Args:
             batches: a `keras.utils.PyDataset`.
-            drop_rows: on JAX, where every device needs as many rows, leave out the last rows of a batch that
-                the devices do not divide; otherwise such a batch is refused.
+            drop_rows: leave out what cannot be shared, which otherwise is refused: a last batch of fewer rows
+                than there are devices and, on JAX, where every device needs as many, the last rows of a batch
+                that the devices do not divide.
 
         Raises:
             TypeError: if they are no `keras.utils.PyDataset`.
         """
         is_tensorflow = keras.backend.backend() == "tensorflow"
         if is_tensorflow:  # its strategies divide what they are given, over processes too
-            return ReplicaBatches(batches, 0, 1, self.count)
+            return ReplicaBatches(batches, 0, 1, self.count, drop_rows=drop_rows)
         devices = self.count // self.processes
         return ReplicaBatches(
             batches,

@@ -49,6 +49,21 @@ def test_batches_that_cannot_be_shared_out():
     assert len(ReplicaBatches(Numbers(batch_size=4), 0, 1, 2, even=True)[0][1]) == 4
     shares = [ReplicaBatches(Numbers(), index, 2, even=True, drop_rows=True) for index in range(2)]
     assert [share[0][1].tolist() for share in shares] == [[0, -1], [-2, -3]]
+    assert [share[2][1].tolist() for share in shares] == [[-10], [-11]]
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_a_last_batch_smaller_than_the_devices_is_left_out(even):
+    assert len(ReplicaBatches(Numbers(), 0, 1, 3, even, drop_rows=True)) == 3
+    shares = ReplicaBatches(Numbers(), 0, 1, 4, even, drop_rows=True)
+    assert len(shares) == shares.num_batches == 2
+    assert len(shares[1][1]) == (4 if even else 5)
+    alone = ReplicaBatches(Numbers(rows=3), 0, 1, 4, even, drop_rows=True)
+    with pytest.raises(ValueError, match="batch 0 has 3 rows, which cannot be divided"):
+        alone[0]
+
+
+def test_what_is_no_data_set_cannot_be_shared_out():
     with pytest.raises(TypeError, match="PyDataset, got ndarray"):
         ReplicaBatches(np.ones(3))
 
