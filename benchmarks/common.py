@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -94,6 +95,16 @@ def in_process(
             return json.loads(line.removeprefix(_MARK))
     last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     return {"failed": last[:200]}
+
+
+def median_seconds(function: Callable[[], object], repetitions: int, warm_up: int) -> float:
+    """Median by the clock over calls after `warm_up` others, which compile and fill caches."""
+    times = []
+    for _ in range(warm_up + repetitions):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[warm_up:])
 
 
 def interleaved(

@@ -6,13 +6,12 @@ search over a decoder that passes the whole text through the network for each ne
 
 import argparse
 import json
-import statistics
-import time
 
 import keras
 import numpy as np
 from keras import ops
 
+from benchmarks.common import median_seconds
 from contrast.decoding import BeamSearch, FeatureDecoder
 
 
@@ -38,12 +37,7 @@ def seconds_per_text(decoder, features, length, beam_width, repetitions):
     # A prompt of the full length: no text ends early, every search takes the same number of steps.
     prompt = np.full((len(features), length), 3)
     search = BeamSearch(decoder, start_id=1, end_id=2, max_length=length, beam_width=beam_width)
-    seconds = []
-    for _ in range(repetitions + 1):
-        started = time.perf_counter()
-        search(features, prompt=prompt)
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+    return median_seconds(lambda: search(features, prompt=prompt), repetitions, warm_up=1)
 
 
 def measure(lengths: list[int], batch: int, dim: int, repetitions: int) -> dict:

@@ -7,28 +7,18 @@ around their classes.
 import argparse
 import json
 import os
-import statistics
 import time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from benchmarks.common import median_seconds
 from contrast.retrieval import NearestNeighbors
 
 
 def features(rows: int, dim: int, centres: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     chosen = centres[generator.integers(0, len(centres), rows)]
     return (chosen + generator.normal(size=(rows, dim))).astype("float32")
-
-
-def seconds(function, repetitions: int) -> float:
-    """Median over calls; the first one, which warms caches and builds an index, does not count."""
-    times = []
-    for _ in range(repetitions + 1):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
 
 
 def measure(rows: int, dim: int, queries: int, repetitions: int) -> dict:
@@ -39,8 +29,10 @@ def measure(rows: int, dim: int, queries: int, repetitions: int) -> dict:
     started = time.perf_counter()
     index.search(asked[:2])
     built = time.perf_counter() - started
-    product = seconds(lambda: asked @ bank.T, repetitions)
-    exact_seconds, index_seconds = (seconds(lambda n=n: n.search(asked), repetitions) for n in (exact, index))
+    product = median_seconds(lambda: asked @ bank.T, repetitions, warm_up=1)
+    exact_seconds, index_seconds = (
+        median_seconds(lambda n=n: n.search(asked), repetitions, warm_up=1) for n in (exact, index)
+    )
     recall = np.mean(index.search(asked).ids == exact.search(asked).ids)
     return {
         "rows": rows,

@@ -9,7 +9,8 @@ measured one after the other, each in a process of its own, and shown side by si
 
 import argparse
 
-from benchmarks.side_by_side import run, seconds
+from benchmarks.common import median_seconds
+from benchmarks.side_by_side import run
 
 VOCABULARY, IMAGE_TOKENS = 160, 18
 
@@ -101,7 +102,7 @@ def epochs(studies, tokenizer, encoder, repetitions: int) -> tuple[float, float,
             for number in range(len(batches)):
                 model.train_on_batch(batches[number])
 
-        times.append(seconds(epoch, repetitions))
+        times.append(median_seconds(epoch, repetitions, warm_up=2))
     return once, *times
 
 

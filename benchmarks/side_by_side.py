@@ -1,25 +1,13 @@
-"""What the benchmarks of applications share: medians, and the figures of three backends side by side."""
+"""What the benchmarks of applications share: the figures of three backends side by side."""
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 from benchmarks.common import BACKENDS
-
-
-def seconds(function, repetitions: int) -> float:
-    """Median over calls after two that compile."""
-    times = []
-    for _ in range(repetitions + 2):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[2:])
 
 
 def table(results: list[dict]) -> str:

@@ -7,7 +7,8 @@ three backends are measured one after the other, each in a process of its own, a
 
 import argparse
 
-from benchmarks.side_by_side import run, seconds
+from benchmarks.common import median_seconds
+from benchmarks.side_by_side import run
 
 VOCABULARY, FRAMES = 71, 48
 
@@ -93,7 +94,7 @@ def training(batch: int, repetitions: int) -> dict[str, float]:
             # the same batch again and again, without what makes batches
             model.train_on_batch(inputs)
 
-        rates[f"{name}_steps_per_second"] = round(1 / seconds(step, 4 * repetitions), 2)
+        rates[f"{name}_steps_per_second"] = round(1 / median_seconds(step, 4 * repetitions, warm_up=2), 2)
     return rates
 
 
