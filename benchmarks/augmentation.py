@@ -1,6 +1,6 @@
 """Images augmented per second, where augmentation belongs, and what each kind of data set costs.
 
-    PYTHONPATH=. python benchmarks/augmentation.py
+    python benchmarks/augmentation.py
 
 Three questions, on one thread of the processor, in seconds of the processor, all rows taking turns:
 

@@ -1,6 +1,6 @@
 """How time and memory grow with batch, dimension, queue and devices.
 
-    PYTHONPATH=. python benchmarks/growth.py
+    python benchmarks/growth.py
 
 Batch and dimension: NT-Xent with its gradient, on two views of each sample. Queue: InfoNCE with its
 gradient, on a batch of pairs beside negatives from a queue. Devices: a training step of SimCLR on one global

@@ -1,7 +1,7 @@
 """A training step of SimCLR and of a dual encoder, beside the same models by hand in PyTorch and in JAX.
 
-    PYTHONPATH=. python benchmarks/training_step.py
-    PYTHONPATH=. python benchmarks/training_step.py --backends torch jax --device gpu --batch 512 \\
+    python benchmarks/training_step.py
+    python benchmarks/training_step.py --backends torch jax --device gpu --batch 512 \\
         --filters 64 128 256
 
 Ours is `fit`, all that belongs to it included; the peers, `plain_torch.py` and `plain_jax.py`, are loops over

@@ -199,16 +199,10 @@ def benchmark_pages() -> dict[str, str | bytes]:
         rows.append([f"[{script.stem}]({script.stem}.md)" if results else script.stem, summary])
         if not results:
             continue
-        lines = [
-            f"# {script.stem}",
-            "",
-            text,
-            "",
-            "```bash",
-            f"python benchmarks/{script.name}",
-            "```",
-            "",
-        ]
+        command = f"python benchmarks/{script.name}"
+        lines = [f"# {script.stem}", "", text, ""]
+        if command not in text:
+            lines += ["```bash", command, "```", ""]
         for path in results:
             lines += result_lines(path, pages)
         pages[f"benchmarks/{script.stem}.md"] = "\n".join(lines)
