@@ -7,6 +7,8 @@ gradient, on a batch of pairs beside negatives from a queue. Devices: a training
 batch, which JAX spreads over virtual devices of one processor (`--xla_force_host_platform_device_count`):
 they share it, so that what grows is the price of spreading, not the speed.
 
+TensorFlow runs without XLA here; `fit` uses it.
+
 Each line is a process of its own on one thread, its sizes in ascending order; seconds are those of the
 processor, memory is how much more than before its first size the process has needed. The exponent is the
 slope between the last two sizes on logarithmic axes: 2 is quadratic.
